@@ -6,11 +6,13 @@
 pub mod event;
 pub mod id;
 pub mod period;
+pub mod permissions;
 pub mod settings;
 pub mod time;
 
 pub use event::{EventKind, PriorityClass};
 pub use id::{ApplicationId, ChannelId, GuildId, InteractionId, MessageId, RoleId, ShardId, UserId};
 pub use period::{Period, Span};
+pub use permissions::Permissions;
 pub use settings::{GuildSettings, Language, Module};
 pub use time::{Clock, QuarterHour, TimeZone, Timestamp};
