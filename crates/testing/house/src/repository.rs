@@ -1,0 +1,34 @@
+//! The files of the repository, as git sees them.
+//!
+//! **Invariant:** what git ignores is nobody's concern; what it does not ignore is checked, committed or not.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+
+/// The root of the repository.
+pub fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(3).unwrap_or(here).to_path_buf()
+}
+
+/// The path of every file, from the root, in order.
+///
+/// # Errors
+/// When git cannot be asked.
+pub fn files(root: &Path) -> Result<Vec<String>> {
+    let output = Command::new("git")
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+        .current_dir(root)
+        .output()
+        .context("cannot run git")?;
+    ensure!(output.status.success(), "git ls-files: {}", String::from_utf8_lossy(&output.stderr));
+    let listing = String::from_utf8(output.stdout).context("a path that is not UTF-8")?;
+    let mut files: Vec<_> = listing.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect();
+    // A file that was removed and whose removal is not committed yet is still listed.
+    files.retain(|path| root.join(path).exists());
+    files.sort();
+    files.dedup();
+    Ok(files)
+}
