@@ -147,7 +147,8 @@ mod tests {
 
     #[test]
     fn intrinsic_functions_take_their_long_form() {
-        let template = Template::parse("Outputs:\n  A: !Ref B\n  C: !GetAtt D.Arn\n  E: !Join [',', [!Ref F, 1]]\n").expect("parses");
+        let template = Template::parse("Outputs:\n  A: !Ref B\n  C: !GetAtt D.Arn\n  E: !Join [',', [!Ref F, 1]]\n")
+            .expect("parses");
         let expected = json!({
             "A": {"Ref": "B"},
             "C": {"Fn::GetAtt": "D.Arn"},
@@ -162,6 +163,9 @@ mod tests {
         let text = "Globals:\n  Function:\n    MemorySize: 512\n    Environment: {Variables: {A: 1}}\nResources:\n  F:\n    Type: \
                     AWS::Serverless::Function\n    Properties:\n      MemorySize: 1024\n      Environment: {Variables: {B: 2}}\n";
         let functions = Template::parse(text).expect("parses").functions();
-        assert_eq!(functions[0].properties, json!({"MemorySize": 1024, "Environment": {"Variables": {"A": 1, "B": 2}}}));
+        assert_eq!(
+            functions[0].properties,
+            json!({"MemorySize": 1024, "Environment": {"Variables": {"A": 1, "B": 2}}})
+        );
     }
 }

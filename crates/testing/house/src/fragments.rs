@@ -85,7 +85,8 @@ pub fn merge(fragments: &[Fragment]) -> Result<String> {
             }
         }
     }
-    let mut template = "# Merged from the fragments under infra/ by `cargo xtask merge-template`: edit those.\n".to_owned();
+    let mut template =
+        "# Merged from the fragments under infra/ by `cargo xtask merge-template`: edit those.\n".to_owned();
     for (section, text) in sections {
         let is_block = text.starts_with(&format!("{}:\n", SECTIONS[section]));
         template.push_str(if is_block { "\n" } else { "" });
@@ -149,7 +150,10 @@ mod tests {
     #[test]
     fn entries_of_a_section_are_gathered_and_keep_their_text() {
         let merged = merge(&[
-            fragment("infra/a.yaml", "# Why.\nTransform: X\n\nResources:\n  A:\n    Ref: !Ref B # kept\n\nOutputs:\n  O: 1\n"),
+            fragment(
+                "infra/a.yaml",
+                "# Why.\nTransform: X\n\nResources:\n  A:\n    Ref: !Ref B # kept\n\nOutputs:\n  O: 1\n",
+            ),
             fragment("infra/b.yaml", "Resources:\n  # About B.\n  B:\n    Type: T\n"),
         ])
         .expect("they merge");
@@ -166,7 +170,8 @@ mod tests {
 
     #[test]
     fn a_name_defined_twice_is_refused() {
-        let twice = [fragment("infra/a.yaml", "Resources:\n  A: 1\n"), fragment("infra/b.yaml", "Resources:\n  A: 2\n")];
+        let twice =
+            [fragment("infra/a.yaml", "Resources:\n  A: 1\n"), fragment("infra/b.yaml", "Resources:\n  A: 2\n")];
         let error = merge(&twice).expect_err("A is defined twice");
         assert_eq!(error.to_string(), "infra/b.yaml: Resources A is already defined in infra/a.yaml");
     }

@@ -18,8 +18,14 @@ pub fn without_tests(text: &str) -> &str {
 /// Reading is calling a method of `runtime::Environment` with the variable's name: `required`, `secret`, `parsed` and
 /// `list` insist, `optional` and `parsed_or` do not.
 pub fn variables_read(text: &str) -> Vec<(String, bool)> {
-    const METHODS: [(&str, bool); 6] =
-        [("required", true), ("secret", true), ("parsed", true), ("list", true), ("optional", false), ("parsed_or", false)];
+    const METHODS: [(&str, bool); 6] = [
+        ("required", true),
+        ("secret", true),
+        ("parsed", true),
+        ("list", true),
+        ("optional", false),
+        ("parsed_or", false),
+    ];
     let mut found = Vec::new();
     let text = without_tests(text);
     for (at, _) in text.match_indices('.') {
@@ -31,7 +37,9 @@ pub fn variables_read(text: &str) -> Vec<(String, bool)> {
             let Some(end) = generic.find(">(") else { continue };
             rest = &generic[end + 1..];
         }
-        let Some(argument) = rest.strip_prefix('(').map(str::trim_start).and_then(|a| a.strip_prefix('"')) else { continue };
+        let Some(argument) = rest.strip_prefix('(').map(str::trim_start).and_then(|a| a.strip_prefix('"')) else {
+            continue;
+        };
         let Some((variable, _)) = argument.split_once('"') else { continue };
         if !variable.is_empty() && variable.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_') {
             found.push((variable.to_owned(), *insists));

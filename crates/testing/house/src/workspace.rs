@@ -40,7 +40,11 @@ fn package_of(root: &Path, package: &Value) -> Option<(String, Package)> {
     let mut dev_dependencies = BTreeSet::new();
     for dependency in package["dependencies"].as_array()? {
         let name = dependency["name"].as_str()?.to_owned();
-        if dependency["kind"] == "dev" { dev_dependencies.insert(name) } else { dependencies.insert(name) };
+        if dependency["kind"] == "dev" {
+            dev_dependencies.insert(name)
+        } else {
+            dependencies.insert(name)
+        };
     }
     let folder = manifest.parent()?.strip_prefix(root).ok()?.to_string_lossy().into_owned();
     Some((package["name"].as_str()?.to_owned(), Package { folder, dependencies, dev_dependencies }))
@@ -52,8 +56,12 @@ pub fn folders_of(packages: &BTreeMap<String, Package>, name: &str) -> Vec<Strin
     let mut next = 0;
     while next < names.len() {
         if let Some(package) = packages.get(&names[next]) {
-            let unseen: Vec<_> =
-                package.dependencies.iter().filter(|d| packages.contains_key(*d) && !names.contains(d)).cloned().collect();
+            let unseen: Vec<_> = package
+                .dependencies
+                .iter()
+                .filter(|d| packages.contains_key(*d) && !names.contains(d))
+                .cloned()
+                .collect();
             names.extend(unseen);
         }
         next += 1;

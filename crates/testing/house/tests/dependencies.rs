@@ -1,0 +1,120 @@
+//! Which crate may be built with which: the boundaries that the compiler then holds.
+
+use std::collections::BTreeSet;
+
+use guildhall_house::{repository, workspace};
+
+/// For each crate the crates of the workspace that it may be built with. A crate exists to forbid a dependency: whoever
+/// adds an edge here gives up what the lack of it promised.
+const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
+    ("domain", &[]),
+    ("wire", &["domain"]),
+    ("queue", &["domain"]),
+    ("cache", &["domain"]),
+    ("discord", &["domain"]),
+    ("store", &["domain"]),
+    ("runtime", &["domain"]),
+    ("app", &["domain", "cache", "discord", "queue", "store"]),
+    ("interactions", &["app", "domain", "runtime"]),
+    ("worker", &["app", "domain", "runtime"]),
+    ("stats-ingest", &["domain", "runtime", "store", "wire"]),
+    ("stats-rollup", &["domain", "runtime", "store"]),
+    ("migrate", &["domain", "runtime", "store"]),
+    ("gateway-runner", &["discord", "domain", "queue", "runtime", "wire"]),
+    ("discord-double", &["domain"]),
+    ("test-kit", &["domain"]),
+    ("house", &[]),
+    (
+        "devstack",
+        &[
+            "app",
+            "discord-double",
+            "domain",
+            "gateway-runner",
+            "interactions",
+            "migrate",
+            "queue",
+            "runtime",
+            "stats-ingest",
+            "stats-rollup",
+            "store",
+            "test-kit",
+            "wire",
+            "worker",
+        ],
+    ),
+    ("xtask", &["app", "devstack", "discord", "domain", "house", "runtime"]),
+];
+
+/// What only tests may be built with, beside a crate's own edges.
+const FOR_TESTS: &[&str] = &["discord-double", "domain", "runtime", "store", "test-kit", "wire"];
+
+/// External crates that stay behind one door.
+const BEHIND_ONE_DOOR: &[(&str, &[&str])] = &[
+    ("sqlx", &["store", "test-kit"]),
+    ("twilight-gateway", &["gateway-runner"]),
+    ("aws-sdk-dynamodb", &["gateway-runner", "devstack"]),
+    ("aws-sdk-sqs", &["queue", "devstack"]),
+    ("redis", &["cache"]),
+    ("rusqlite", &["gateway-runner"]),
+    ("twilight-http", &["discord"]),
+    ("ed25519-dalek", &["discord", "discord-double"]),
+    ("lambda_runtime", &["runtime"]),
+    ("lambda_http", &["runtime"]),
+];
+
+fn short(name: &str) -> &str {
+    name.strip_prefix("guildhall-").unwrap_or(name)
+}
+
+#[test]
+fn crates_depend_on_what_the_map_allows() {
+    let packages = workspace::packages(&repository::root()).expect("cargo metadata");
+    let mut offences = Vec::new();
+    for (name, package) in &packages {
+        let Some((_, allowed)) = MAY_DEPEND_ON.iter().find(|(crate_name, _)| *crate_name == short(name)) else {
+            offences.push(format!("{name} is not on the map"));
+            continue;
+        };
+        for dependency in package.dependencies.iter().filter(|d| packages.contains_key(*d)) {
+            if !allowed.contains(&short(dependency)) {
+                offences.push(format!("{name} → {dependency}"));
+            }
+        }
+        for dependency in package.dev_dependencies.iter().filter(|d| packages.contains_key(*d)) {
+            if !allowed.contains(&short(dependency)) && !FOR_TESTS.contains(&short(dependency)) {
+                offences.push(format!("{name} → {dependency} (for tests)"));
+            }
+        }
+    }
+    assert!(offences.is_empty(), "edges that the map does not have:\n{}", offences.join("\n"));
+    let known: BTreeSet<_> = packages.keys().map(|name| short(name)).collect();
+    let stale: Vec<_> = MAY_DEPEND_ON.iter().map(|(name, _)| *name).filter(|name| !known.contains(name)).collect();
+    assert!(stale.is_empty(), "the map has crates that do not exist: {stale:?}");
+}
+
+#[test]
+fn only_the_testing_crates_reach_the_testing_crates() {
+    let packages = workspace::packages(&repository::root()).expect("cargo metadata");
+    for (name, package) in &packages {
+        let ships = !package.folder.starts_with("crates/testing/") && package.folder != "crates/xtask";
+        let reached = package
+            .dependencies
+            .iter()
+            .filter_map(|d| packages.get(d))
+            .find(|p| p.folder.starts_with("crates/testing/"));
+        assert!(!ships || reached.is_none(), "{name} ships, and is built with {}", reached.map_or("", |p| &p.folder));
+    }
+}
+
+#[test]
+fn external_crates_stay_behind_their_door() {
+    let packages = workspace::packages(&repository::root()).expect("cargo metadata");
+    for (external, doors) in BEHIND_ONE_DOOR {
+        for (name, package) in &packages {
+            if package.dependencies.contains(*external) {
+                assert!(doors.contains(&short(name)), "{name} uses {external}, which belongs to {doors:?}");
+            }
+        }
+    }
+}
