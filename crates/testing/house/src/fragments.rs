@@ -85,8 +85,7 @@ pub fn merge(fragments: &[Fragment]) -> Result<String> {
             }
         }
     }
-    let mut template =
-        "# Merged from the fragments under infra/ by `cargo xtask merge-template`: edit those.\n".to_owned();
+    let mut template = "# Merged from the fragments under infra/ by `cargo merge-template`: edit those.\n".to_owned();
     for (section, text) in sections {
         let is_block = text.starts_with(&format!("{}:\n", SECTIONS[section]));
         template.push_str(if is_block { "\n" } else { "" });

@@ -35,7 +35,7 @@ fn the_committed_template_is_the_merge_of_its_fragments() {
     let root = repository::root();
     let merged = fragments::merge(&fragments::read(&root).expect("fragments are readable")).expect("they merge");
     let committed = fs::read_to_string(root.join("template.yaml")).expect("template.yaml is there");
-    assert!(merged == committed, "template.yaml is out of date: run `cargo xtask merge-template`");
+    assert!(merged == committed, "template.yaml is out of date: run `cargo merge-template`");
 }
 
 #[test]
