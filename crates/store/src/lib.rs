@@ -6,6 +6,7 @@
 //! **Invariant:** nothing found is `Ok(None)`, never an error. An error says whether trying again can help.
 //! **Invariant:** this crate knows nothing of Discord's REST, of queues or of HTTP.
 
+pub mod audit;
 pub mod error;
 pub mod ingest;
 pub mod interactions;

@@ -1,0 +1,19 @@
+//! The real binary under a local Lambda runtime.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use guildhall_store::MIGRATOR;
+use guildhall_test_kit::LambdaHost;
+use guildhall_test_kit::postgres::TestDatabase;
+use serde_json::Value;
+
+#[tokio::test]
+async fn the_binary_reports_what_a_tick_did() {
+    let database = TestDatabase::create(&MIGRATOR).await.unwrap();
+    let payload: Value = serde_json::from_str(include_str!("../../../infra/events/stats-rollup.json")).unwrap();
+    let environment = [("DATABASE_URL", database.url().to_owned())];
+    let host = LambdaHost::start(env!("CARGO_BIN_EXE_stats-rollup"), &environment).await.unwrap();
+
+    let report = host.invoke(&payload).await.unwrap();
+
+    assert!(report.is_object(), "{report}");
+}
