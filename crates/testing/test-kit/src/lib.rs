@@ -3,8 +3,10 @@
 //! **Invariant:** nothing here stands in for a part of the product; it only finds, starts and waits for real parts.
 
 pub mod lambda;
+pub mod postgres;
 pub mod services;
 pub mod wait;
 
 pub use lambda::LambdaHost;
+pub use postgres::TestDatabase;
 pub use wait::until;
