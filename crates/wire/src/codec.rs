@@ -48,6 +48,9 @@ impl DecodeError {
     }
 }
 
+/// Guild, slot, members, members online, members in voice.
+type GaugesRow = (GuildId, Timestamp, Option<u32>, Option<u32>, u32);
+
 #[derive(Serialize, Deserialize)]
 struct Head {
     #[serde(flatten)]
@@ -63,7 +66,7 @@ struct Head {
     #[serde(default, skip_serializing_if = "Columns::is_empty")]
     events: Columns,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    gauges: Vec<(GuildId, Timestamp, Option<u32>, Option<u32>, u32)>,
+    gauges: Vec<GaugesRow>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     gaps: Vec<(String, u64, Timestamp, Timestamp)>,
 }

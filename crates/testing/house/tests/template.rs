@@ -282,7 +282,7 @@ fn functions_are_given_the_variables_they_read() {
     for function in template().functions() {
         let program = function.binary().expect("a binary");
         let declared = function.properties["Environment"]["Variables"].as_object().expect("variables");
-        check_variables(&root, &packages, &format!("guildhall-{program}"), declared.keys().cloned().collect());
+        check_variables(&root, &packages, &format!("guildhall-{program}"), &declared.keys().cloned().collect());
     }
 }
 
@@ -295,7 +295,7 @@ fn the_runner_is_given_the_variables_it_reads() {
     let declared =
         ["Environment", "Secrets"].into_iter().flat_map(|list| container[list].as_array().into_iter().flatten());
     let declared = declared.filter_map(|variable| variable["Name"].as_str()).map(str::to_owned).collect();
-    check_variables(&root, &packages, "guildhall-gateway-runner", declared);
+    check_variables(&root, &packages, "guildhall-gateway-runner", &declared);
 }
 
 /// What the program and the crates it is built with read must be what the template declares.
@@ -303,7 +303,7 @@ fn check_variables(
     root: &Path,
     packages: &BTreeMap<String, workspace::Package>,
     package: &str,
-    declared: BTreeSet<String>,
+    declared: &BTreeSet<String>,
 ) {
     let mut read: BTreeMap<String, bool> = READ_BY_RUNTIME.map(|name| (name.to_owned(), false)).into();
     let folders = workspace::folders_of(packages, package);
