@@ -8,6 +8,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use guildhall_devstack::stack::{Discord, Stack, StackConfig};
+use guildhall_discord_double::ledger::Row;
 use guildhall_discord_double::{Config as DoubleConfig, GuildPlan};
 use guildhall_domain::{ChannelId, EventKind, GuildId, UserId};
 use guildhall_store::MIGRATOR;
@@ -40,7 +41,8 @@ fn spawn_runner(stack: &Stack, journal: &Path, holder: &str) -> Child {
 
 fn ledger(stack: &Stack) -> Counts {
     let ledger = stack.double.as_ref().unwrap().ledger();
-    ledger.rows().into_iter().map(|row| ((row.guild, row.channel, row.member, row.kind), row.count)).collect()
+    let guild = |row: &Row| row.guild_id.expect("every counted event belongs to a guild");
+    ledger.rows().iter().map(|row| ((guild(row), row.channel_id, row.user_id, row.kind), row.count)).collect()
 }
 
 async fn counted(database: &TestDatabase) -> Counts {
@@ -60,7 +62,7 @@ fn difference(expected: &Counts, actual: &Counts) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_kills_and_double_delivery_change_no_count() {
-    let database = TestDatabase::create(&MIGRATOR).await.unwrap();
+    let database = TestDatabase::create(&MIGRATOR).await;
     let clock = guildhall_runtime::system_clock();
     let double = DoubleConfig {
         shards: 2,
@@ -91,7 +93,7 @@ async fn five_kills_and_double_delivery_change_no_count() {
     let mut holder = "runner-0".to_owned();
     let mut runner = spawn_runner(&stack, &disk, &holder);
     until("both shards to be connected", Duration::from_secs(60), || async {
-        (double.gateway().connected_shards() == 2).then_some(())
+        (double.gateway().counts().identifies == 2).then_some(())
     })
     .await;
 
@@ -121,7 +123,7 @@ async fn five_kills_and_double_delivery_change_no_count() {
 
     let counted = counted(&database).await;
     assert_eq!(difference(&dispatched, &counted), Vec::<String>::new());
-    assert_eq!(double.gateway().identifies(), 2, "every runner after the first resumed");
+    assert_eq!(double.gateway().counts().identifies, 2, "every runner after the first resumed");
     runner.kill().await.unwrap();
     stack.shutdown().await;
 }

@@ -22,7 +22,7 @@ fn signed(key: &SigningKey, body: &'static str) -> Request {
 
 #[tokio::test]
 async fn the_binary_answers_a_signed_ping_and_refuses_an_unsigned_one() {
-    let database = TestDatabase::create(&MIGRATOR).await.unwrap();
+    let database = TestDatabase::create(&MIGRATOR).await;
     let key = SigningKey::from_bytes(&[7; 32]);
     let mut environment = vec![
         ("DATABASE_URL", database.url().to_owned()),

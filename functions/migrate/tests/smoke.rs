@@ -7,7 +7,7 @@ use serde_json::Value;
 
 #[tokio::test]
 async fn the_binary_migrates_an_empty_database_and_then_finds_nothing_to_do() {
-    let database = TestDatabase::empty(&services::service(services::POSTGRES)).await.unwrap();
+    let database = TestDatabase::empty(&services::service(services::POSTGRES)).await;
     let payload: Value = serde_json::from_str(include_str!("../../../infra/events/migrate.json")).unwrap();
     let environment = [("DATABASE_URL", database.url().to_owned())];
     let host = LambdaHost::start(env!("CARGO_BIN_EXE_migrate"), &environment).await.unwrap();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 #[tokio::test]
 async fn the_binary_counts_an_envelope_once_and_names_poison() {
-    let database = TestDatabase::create(&MIGRATOR).await.unwrap();
+    let database = TestDatabase::create(&MIGRATOR).await;
     let mut payload: Value = serde_json::from_str(include_str!("../../../infra/events/stats-ingest.json")).unwrap();
     let environment = [("DATABASE_URL", database.url().to_owned())];
     let host = LambdaHost::start(env!("CARGO_BIN_EXE_stats-ingest"), &environment).await.unwrap();

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 #[tokio::test]
 async fn the_binary_reports_what_a_tick_did() {
-    let database = TestDatabase::create(&MIGRATOR).await.unwrap();
+    let database = TestDatabase::create(&MIGRATOR).await;
     let payload: Value = serde_json::from_str(include_str!("../../../infra/events/stats-rollup.json")).unwrap();
     let environment = [("DATABASE_URL", database.url().to_owned())];
     let host = LambdaHost::start(env!("CARGO_BIN_EXE_stats-rollup"), &environment).await.unwrap();

@@ -4,7 +4,10 @@
 //! **Invariant:** functions run through their public handlers only; what passes here passes on Lambda.
 //! **Invariant:** nothing listens on anything but loopback.
 
+pub mod commands;
 pub mod event_source;
 pub mod history;
 pub mod http;
 pub mod provision;
+pub mod seed;
+pub mod stack;

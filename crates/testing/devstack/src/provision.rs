@@ -35,6 +35,29 @@ impl Aws {
     }
 }
 
+impl Aws {
+    /// How many messages a queue holds, those in flight included.
+    ///
+    /// # Errors
+    /// When the emulator refuses or is away.
+    pub async fn waiting(&self, queue_url: &str) -> anyhow::Result<u64> {
+        let names = [
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+        ];
+        let answer = self
+            .sqs
+            .get_queue_attributes()
+            .queue_url(queue_url)
+            .set_attribute_names(Some(names.to_vec()))
+            .send()
+            .await
+            .context("could not read the length of a queue")?;
+        let attributes = answer.attributes().context("the emulator returned no attributes for a queue")?;
+        Ok(names.iter().filter_map(|name| attributes.get(name)?.parse::<u64>().ok()).sum())
+    }
+}
+
 /// A queue with its dead-letter queue.
 #[derive(Debug, Clone)]
 pub struct Queue {
