@@ -1,1 +1,65 @@
-fn main() {}
+//! The developer's commands: `cargo xtask run`, `test`, `say` and what goes with them.
+//!
+//! This crate is what a fresh clone compiles first, so it has few dependencies and none of the workspace's own: it finds
+//! and starts things, the things themselves live elsewhere.
+//!
+//! **Invariant:** whatever is started listens on loopback only and ends with the command that started it.
+//! **Invariant:** nothing is written outside the checkout's `.guildhall/` and `target/`, the per-user cache, and, for
+//! packages that are missing, the system's package manager.
+
+mod ambient;
+mod cache;
+mod checkout;
+mod cli;
+mod console;
+mod dotenv;
+mod exec;
+mod http;
+mod lock;
+mod ports;
+mod process;
+mod run;
+mod say;
+mod services;
+mod sqlx_prepare;
+mod test;
+mod tools;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match dispatch(&arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            console::failure(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(arguments: &[String]) -> Result<ExitCode> {
+    let Some((command, rest)) = arguments.split_first() else {
+        println!("{}", cli::USAGE);
+        return Ok(ExitCode::from(2));
+    };
+    ambient::install_signal_handlers()?;
+    match command.as_str() {
+        "run" => run::run(&cli::Arguments::parse(rest, &[], &["fresh", "plain-postgres"])?),
+        "test" => test::run(&cli::Arguments::parse(rest, &["only"], &[])?),
+        "say" => say::run(&cli::Arguments::parse(rest, say::OPTIONS, say::FLAGS)?),
+        "register-commands" => run::register_commands(rest),
+        "services" => test::services(),
+        "sqlx-prepare" => sqlx_prepare::run(&cli::Arguments::parse(rest, &[], &["check"])?),
+        "stop" => run::stop(),
+        "help" | "--help" | "-h" => {
+            println!("{}", cli::USAGE);
+            Ok(ExitCode::SUCCESS)
+        }
+        unknown => {
+            anyhow::bail!("there is no command \"{unknown}\"\n{}", cli::USAGE)
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Where this checkout is and where its private state lives.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::ambient;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Checkout {
+    root: PathBuf,
+}
+
+impl Checkout {
+    /// The workspace this command was built from; a shared target directory does not confuse it, because cargo states
+    /// the manifest's directory when it runs the binary.
+    pub(crate) fn find() -> Result<Self> {
+        let manifest = ambient::variable("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").to_owned());
+        let root = Path::new(&manifest).join("../..");
+        let root =
+            root.canonicalize().with_context(|| format!("the checkout {} is not there any more", root.display()))?;
+        Ok(Self { root })
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn path(&self, relative: &str) -> PathBuf {
+        self.root.join(relative)
+    }
+
+    /// The ignored folder that holds everything a command keeps between two starts.
+    pub(crate) fn state(&self, purpose: &str) -> Result<PathBuf> {
+        let path = self.root.join(".guildhall").join(purpose);
+        std::fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        Ok(path)
+    }
+
+    /// Where cargo puts what it builds.
+    pub(crate) fn target(&self) -> PathBuf {
+        match ambient::variable("CARGO_TARGET_DIR") {
+            Some(path) => self.root.join(path),
+            None => self.root.join("target"),
+        }
+    }
+}

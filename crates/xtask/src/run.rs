@@ -1,0 +1,120 @@
+//! `cargo xtask run`: the whole system on this machine, until Ctrl-C.
+
+mod stack;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+pub(crate) use self::stack::Announcement;
+use crate::{
+    ambient::Stopwatch,
+    cache::Cache,
+    checkout::Checkout,
+    cli::Arguments,
+    console, dotenv,
+    exec::Program,
+    lock,
+    ports::Ports,
+    process,
+    services::{Services, Wanted},
+    tools::Tools,
+};
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    if let [word, ..] = arguments.words() {
+        bail!("`run` takes no \"{word}\"");
+    }
+    let watch = Stopwatch::start();
+    let checkout = Checkout::find()?;
+    let state = checkout.state("run")?;
+    let _lock = lock::take(&state.join("lock"), "cargo xtask run")?;
+    let discord = stack::Discord::from_settings(&dotenv::read(&checkout.path(".env"))?)?;
+
+    console::heading("tools");
+    let mut tools = Tools::ready(&Cache::open()?)?;
+    if arguments.flag("plain-postgres") {
+        tools.timescale = None;
+    }
+
+    console::heading("services");
+    let mut ports = Ports::open(&state);
+    let left = process::end_leftovers(&state)?;
+    if !left.is_empty() {
+        console::note("services", &format!("ended what a killed start had left running: {}", left.join(", ")));
+    }
+    if arguments.flag("fresh") {
+        stack::forget(&state)?;
+    }
+    let wanted = Wanted { throw_away: false, both_databases: false };
+    let mut services = Services::start(&tools, &state, &mut ports, wanted)?;
+
+    console::heading("build");
+    build(&checkout)?;
+
+    console::heading("system");
+    let announcement = stack::start(&checkout, &state, &mut services, &mut ports, &discord)?;
+    stack::print_guide(&announcement, &discord, services.endpoints(), &state, watch.elapsed());
+
+    let ended = services.watch_over();
+    console::heading("\nstopping");
+    let _ = std::fs::remove_file(state.join(stack::ANNOUNCEMENT));
+    drop(services);
+    console::note("all", "nothing is left running; the data stays in .guildhall (start with --fresh to forget it)");
+    ended.map(|()| ExitCode::SUCCESS)
+}
+
+/// `cargo xtask stop`: for a `run` in a terminal that is out of reach.
+pub(crate) fn stop() -> Result<ExitCode> {
+    let checkout = Checkout::find()?;
+    match lock::holder(&checkout.state("run")?.join("lock")) {
+        None => println!("`cargo xtask run` is not running in this checkout"),
+        Some(pid) => {
+            if !process::ask_to_end(pid)? {
+                bail!("process {pid} does not end\n  end it yourself: kill -9 {pid}; the next start tidies up");
+            }
+            println!("stopped");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `cargo xtask register-commands`: hands over to the binary that knows the commands.
+pub(crate) fn register_commands(arguments: &[String]) -> Result<ExitCode> {
+    let checkout = Checkout::find()?;
+    let settings = dotenv::read(&checkout.path(".env"))?;
+    let mut environment = match stack::Discord::from_settings(&settings)? {
+        stack::Discord::Real(settings) => settings,
+        // Without a real application, the running double takes the commands.
+        stack::Discord::Double => Announcement::of(&checkout)?.environment.into_iter().collect(),
+    };
+    environment.retain(|(name, _)| name.starts_with("DISCORD_"));
+    let succeeded = Program::new("cargo")
+        .args(["run", "--quiet", "--package", "guildhall-devstack", "--bin", "register-commands", "--"])
+        .args(arguments)
+        .envs(&environment)
+        .current_dir(checkout.root())
+        .in_the_open()?;
+    Ok(if succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn build(checkout: &Checkout) -> Result<()> {
+    let task = console::task("cargo", "building; the first time takes several minutes");
+    let built = Program::new("cargo")
+        .args([
+            "build",
+            "--locked",
+            "--package",
+            "guildhall-devstack",
+            "--package",
+            "guildhall-gateway-runner",
+            "--bins",
+        ])
+        .current_dir(checkout.root())
+        .in_the_open()?;
+    if !built {
+        bail!("the build failed (see above)\n  without a network, crates that were never downloaded cannot be built");
+    }
+    task.done("built");
+    Ok(())
+}
