@@ -1,5 +1,7 @@
 //! What can be said of a Rust file by looking at its lines.
 
+use std::collections::BTreeMap;
+
 /// Whether the file holds tests, by its path: `tests/` folders, `tests.rs`, benches.
 pub fn is_test(path: &str) -> bool {
     path.split('/').any(|part| part == "tests" || part == "benches") || path.ends_with("/tests.rs")
@@ -16,33 +18,29 @@ pub fn without_tests(text: &str) -> &str {
 /// The environment variables that a file reads, each with whether it must be set.
 ///
 /// Reading is calling a method of `runtime::Environment` with the variable's name: `required`, `secret`, `parsed` and
-/// `list` insist, `optional` and `parsed_or` do not.
-pub fn variables_read(text: &str) -> Vec<(String, bool)> {
-    const METHODS: [(&str, bool); 6] = [
-        ("required", true),
-        ("secret", true),
-        ("parsed", true),
-        ("list", true),
-        ("optional", false),
-        ("parsed_or", false),
-    ];
-    let mut found = Vec::new();
+/// `list` insist, `optional` and `parsed_or` do not. One that is also asked for by a method that does not insist need not
+/// be set.
+pub fn variables_read(text: &str) -> BTreeMap<String, bool> {
+    const INSISTING: [&str; 4] = ["required", "secret", "parsed", "list"];
+    const LENIENT: [&str; 2] = ["optional", "parsed_or"];
+    let mut found = BTreeMap::new();
     let text = without_tests(text);
     for (at, _) in text.match_indices('.') {
         let call = &text[at + 1..];
         let name_end = call.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(call.len());
-        let Some((_, insists)) = METHODS.iter().find(|(method, _)| *method == &call[..name_end]) else { continue };
-        let mut rest = &call[name_end..];
+        let (method, mut rest) = call.split_at(name_end);
+        let insists = INSISTING.contains(&method);
+        if !insists && !LENIENT.contains(&method) {
+            continue;
+        }
         if let Some(generic) = rest.strip_prefix("::<") {
             let Some(end) = generic.find(">(") else { continue };
             rest = &generic[end + 1..];
         }
-        let Some(argument) = rest.strip_prefix('(').map(str::trim_start).and_then(|a| a.strip_prefix('"')) else {
-            continue;
-        };
-        let Some((variable, _)) = argument.split_once('"') else { continue };
+        let argument = rest.strip_prefix('(').map(str::trim_start).and_then(|argument| argument.strip_prefix('"'));
+        let Some((variable, _)) = argument.and_then(|argument| argument.split_once('"')) else { continue };
         if !variable.is_empty() && variable.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_') {
-            found.push((variable.to_owned(), *insists));
+            *found.entry(variable.to_owned()).or_insert(true) &= insists;
         }
     }
     found
@@ -60,12 +58,13 @@ mod tests {
                 "COUNT", "a number")?;
             let level = environment.optional("LOG_LEVEL");
             map.get("NOT_READ"); name.required(NOT_A_LITERAL); env.parsed_or("LIMIT", "a number", 3)?;
+            match env.optional("SHARDS") { None => None, Some(_) => Some(env.parsed("SHARDS", "a number")?) };
 #[cfg(test)]
 mod tests { env.required("ONLY_IN_TESTS"); }
         "#;
-        let read: Vec<_> = variables_read(text);
-        let expected = [("DATABASE_URL", true), ("COUNT", true), ("LOG_LEVEL", false), ("LIMIT", false)];
-        assert_eq!(read, expected.map(|(name, insists)| (name.to_owned(), insists)));
+        let expected =
+            [("DATABASE_URL", true), ("COUNT", true), ("LOG_LEVEL", false), ("LIMIT", false), ("SHARDS", false)];
+        assert_eq!(variables_read(text), expected.map(|(name, insists)| (name.to_owned(), insists)).into());
     }
 
     #[test]

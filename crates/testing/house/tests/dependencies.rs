@@ -28,6 +28,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
         "devstack",
         &[
             "app",
+            "discord",
             "discord-double",
             "domain",
             "gateway-runner",
@@ -59,7 +60,7 @@ const BEHIND_ONE_DOOR: &[(&str, &[&str])] = &[
     ("redis", &["cache"]),
     ("rusqlite", &["gateway-runner"]),
     ("twilight-http", &["discord"]),
-    ("ed25519-dalek", &["discord", "discord-double"]),
+    ("ed25519-dalek", &["discord", "discord-double", "devstack"]),
     ("lambda_runtime", &["runtime"]),
     ("lambda_http", &["runtime"]),
 ];

@@ -21,7 +21,6 @@ const TOP_LEVEL: &[&str] = &[
     ".gitattributes",
     ".gitignore",
     ".rustfmt.toml",
-    ".sqlx",
     "Cargo.lock",
     "Cargo.toml",
     "LICENSE",
