@@ -53,7 +53,7 @@ const FOR_TESTS: &[&str] = &["discord-double", "domain", "runtime", "store", "te
 
 /// External crates that stay behind one door.
 const BEHIND_ONE_DOOR: &[(&str, &[&str])] = &[
-    ("sqlx", &["store", "test-kit", "devstack"]),
+    ("sqlx", &["store", "test-kit"]),
     ("twilight-gateway", &["gateway-runner"]),
     ("aws-sdk-dynamodb", &["gateway-runner", "devstack"]),
     ("aws-sdk-sqs", &["queue", "devstack"]),
