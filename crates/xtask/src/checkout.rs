@@ -1,6 +1,9 @@
 //! Where this checkout is and where its private state lives.
 
-use std::path::{Path, PathBuf};
+use std::{
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 
@@ -33,7 +36,9 @@ impl Checkout {
     /// The ignored folder that holds everything a command keeps between two starts.
     pub(crate) fn state(&self, purpose: &str) -> Result<PathBuf> {
         let path = self.root.join(".guildhall").join(purpose);
-        std::fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        // Passwords and, with the real Discord, a token lie in here.
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&path);
+        made.with_context(|| format!("cannot create {}", path.display()))?;
         Ok(path)
     }
 

@@ -28,6 +28,8 @@ pub(crate) struct Plan {
     pub(crate) program: Program,
     /// Where its output goes.
     pub(crate) log: PathBuf,
+    /// Whether its standard output is progress for the user instead.
+    pub(crate) narrates: bool,
     /// Where its pid is kept.
     pub(crate) pid_file: PathBuf,
     /// What asks it to end in order.
@@ -134,7 +136,7 @@ pub(crate) fn start(plan: Plan) -> Result<Running> {
     let child = program
         .into_command()
         .stdin(Stdio::null())
-        .stdout(log)
+        .stdout(if plan.narrates { Stdio::inherit() } else { Stdio::from(log) })
         .stderr(errors)
         .process_group(0)
         .spawn()
@@ -320,6 +322,7 @@ mod tests {
             name: "probe",
             program: Program::new("sh").args(["-c", script]),
             log: state.join("probe.log"),
+            narrates: false,
             pid_file: state.join("probe.pid"),
             stop: Stop::Terminate,
             account: Account::Own,

@@ -1,6 +1,6 @@
 //! The project's own processes: the devstack (the Discord double and all functions) and the gateway runner.
 //!
-//! The devstack announces where it is and what a runner needs by writing `stack.json` into the state folder when it is
+//! The devstack announces where it is and what a runner needs by writing `devstack.json` into the state folder when it is
 //! ready.
 
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
@@ -18,13 +18,13 @@ use crate::{
     services::{Endpoints, Services},
 };
 
-pub(super) const ANNOUNCEMENT: &str = "stack.json";
+pub(super) const ANNOUNCEMENT: &str = "devstack.json";
 
 /// What the devstack says of itself.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Announcement {
     /// The double's address; none when the real Discord is used.
-    #[serde(default)]
+    #[serde(default, rename = "discord_url")]
     pub(crate) double_url: Option<String>,
     pub(crate) interactions_url: String,
     /// What a runner or a function started as a binary needs to join.
@@ -116,6 +116,7 @@ pub(super) fn start(
         name: "devstack",
         program: Program::new(binaries.join("devstack")).envs(&environment).current_dir(checkout.root()),
         log: state.join("devstack.log"),
+        narrates: true,
         pid_file: state.join("devstack.pid"),
         stop: Stop::Terminate,
         account: Account::Own,
@@ -141,6 +142,7 @@ pub(super) fn start(
             .env("RUNNER_ADMIN_ADDR", &admin)
             .current_dir(checkout.root()),
         log: state.join("runner.log"),
+        narrates: false,
         pid_file: state.join("runner.pid"),
         stop: Stop::Terminate,
         account: Account::Own,

@@ -39,7 +39,7 @@ impl Bench {
 
     /// What `guildhall_test_kit` reads.
     pub(super) fn environment(&self) -> Result<Vec<(String, String)>> {
-        Ok(environment(self.prepared()?.services.endpoints(), &self.checkout))
+        Ok(environment(self.prepared()?.services.endpoints()))
     }
 
     /// Until the user asks to stop or a service ends by itself.
@@ -117,9 +117,6 @@ pub(super) fn house(bench: &mut Bench, tally: &mut Tally) -> Result<()> {
 
 pub(super) fn workspace(bench: &mut Bench, tally: &mut Tally) -> Result<()> {
     let environment = bench.environment()?;
-    // Tests across crates start the binaries of other crates, which `cargo test` alone does not build.
-    let build = bench.cargo().args(["build", "--locked", "--workspace", "--bins"]);
-    expect(build, "the workspace does not build")?;
     run_tests(bench.cargo().args(["test", "--locked", "--workspace", "--no-fail-fast"]).envs(&environment), tally)
 }
 
@@ -138,13 +135,12 @@ fn run_tests(cargo: Program, tally: &mut Tally) -> Result<()> {
     Ok(())
 }
 
-fn environment(endpoints: &Endpoints, checkout: &Checkout) -> Vec<(String, String)> {
+fn environment(endpoints: &Endpoints) -> Vec<(String, String)> {
     [
         ("GUILDHALL_TEST_POSTGRES", endpoints.postgres.clone()),
         ("GUILDHALL_TEST_TIMESCALE", endpoints.timescale.clone().unwrap_or_else(|| "absent".to_owned())),
         ("GUILDHALL_TEST_REDIS", endpoints.redis.clone()),
         ("GUILDHALL_TEST_AWS", endpoints.aws.clone()),
-        ("GUILDHALL_TEST_BINARIES", checkout.target().join("debug").display().to_string()),
         ("AWS_REGION", "us-east-1".to_owned()),
         ("AWS_ACCESS_KEY_ID", "test".to_owned()),
         ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
