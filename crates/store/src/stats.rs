@@ -14,3 +14,5 @@ pub use guilds::{guild_series, guild_totals, ledger};
 pub use members::{member_series, member_top_channels, member_totals, top_members};
 pub use now::{Freshness, Gap, Gauges, coverage_gaps, freshness, latest_gauges, open_voice};
 pub use totals::Totals;
+
+pub(crate) use totals::VOICE_MILLIS;

@@ -1,0 +1,48 @@
+//! What is refused before it reaches a transaction.
+
+use guildhall_domain::Timestamp;
+use guildhall_domain::event::CLASS_MAP_VERSION;
+use guildhall_wire::Envelope;
+
+/// A shard's clock may run ahead of ours by this much.
+const FUTURE_MILLIS: i64 = 24 * 3_600_000;
+
+/// The envelope is readable, and no delivery of it can be counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unacceptable {
+    /// Sequences are kept per class; under another map they would mean something else.
+    #[error("the envelope uses class map {0}, which this version does not know")]
+    ClassMap(u16),
+    /// Before Discord existed, or in the future.
+    #[error("the envelope names an instant that cannot be")]
+    Instant,
+    /// Discord counts shards from 0 to their number.
+    #[error("the envelope's shard is not one of its set")]
+    Shard,
+}
+
+/// Whether the envelope can be counted.
+///
+/// # Errors
+/// When it cannot, on this delivery or any other.
+pub fn check(envelope: &Envelope, now: Timestamp) -> Result<(), Unacceptable> {
+    if envelope.class_map != CLASS_MAP_VERSION {
+        return Err(Unacceptable::ClassMap(envelope.class_map));
+    }
+    let shard = envelope.shard;
+    if shard.id >= shard.count || i32::try_from(shard.count).is_err() {
+        return Err(Unacceptable::Shard);
+    }
+    let latest = now.plus_millis(FUTURE_MILLIS);
+    let possible = |at: Timestamp| Timestamp::DISCORD_EPOCH <= at && at <= latest;
+    let instants = std::iter::once(envelope.session_started)
+        .chain(envelope.events.iter().map(|event| event.at))
+        .chain(envelope.gauges.iter().map(|gauges| gauges.slot))
+        .chain(envelope.gaps.iter().flat_map(|gap| [gap.from, gap.to]));
+    for at in instants {
+        if !possible(at) {
+            return Err(Unacceptable::Instant);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! Envelopes that are counted in one transaction, or, if one of them is poison, in as few as it takes to find it.
+
+use std::sync::Arc;
+
+use guildhall_domain::Timestamp;
+use guildhall_runtime::{Delivery, Failure};
+use guildhall_store::ingest::{self, Applied};
+use guildhall_store::{PgPool, StoreError};
+use guildhall_wire::Envelope;
+
+/// A message whose body was read.
+pub(crate) struct Message {
+    id: String,
+    envelope: Envelope,
+}
+
+/// Reads a message's body.
+pub(crate) fn read(delivery: Delivery, now: Timestamp) -> Result<Message, Failure> {
+    let Delivery { message_id: id, body, .. } = delivery;
+    let envelope = match guildhall_wire::decode(&body) {
+        Ok(envelope) => envelope,
+        Err(error) if error.is_retryable() => return Err(Failure::retry(id, error)),
+        Err(error) => return Err(Failure::fail(id, error)),
+    };
+    match ingest::check(&envelope, now) {
+        Ok(()) => Ok(Message { id, envelope }),
+        Err(error) => Err(Failure::fail(id, error)),
+    }
+}
+
+/// One error, told for each message it befell.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the batch was not counted")]
+struct NotCounted(#[source] Arc<StoreError>);
+
+/// Messages to be counted together.
+#[derive(Default)]
+pub(crate) struct Batch {
+    messages: Vec<Message>,
+    events: usize,
+}
+
+impl Batch {
+    pub(crate) fn push(&mut self, message: Message) {
+        self.events += message.envelope.events.len();
+        self.messages.push(message);
+    }
+
+    pub(crate) const fn events(&self) -> usize {
+        self.events
+    }
+
+    /// Counts the messages. Where the database refuses data, halves are tried until the poison stands alone.
+    pub(crate) async fn count(self, pool: &PgPool, now: Timestamp) -> Vec<Failure> {
+        let mut failures = Vec::new();
+        let mut parts = vec![&self.messages[..]];
+        while let Some(part) = parts.pop() {
+            if part.is_empty() {
+                continue;
+            }
+            match apply(pool, part, now).await {
+                Ok(Applied { events, duplicates, guilds }) => {
+                    tracing::info!(messages = part.len(), events, duplicates, guilds, "batch counted");
+                }
+                Err(error) if error.is_data() && part.len() > 1 => {
+                    let (left, right) = part.split_at(part.len() / 2);
+                    parts.extend([right, left]);
+                }
+                Err(error) if error.is_data() => {
+                    let error = NotCounted(Arc::new(error));
+                    failures.extend(part.iter().map(|message| Failure::fail(&message.id, error.clone())));
+                }
+                Err(error) => {
+                    // Nothing is wrong with the messages, so the rest would fare no better.
+                    let error = NotCounted(Arc::new(error));
+                    let rest = part.iter().chain(parts.drain(..).flatten());
+                    failures.extend(rest.map(|message| Failure::retry(&message.id, error.clone())));
+                }
+            }
+        }
+        failures
+    }
+}
+
+async fn apply(pool: &PgPool, part: &[Message], now: Timestamp) -> Result<Applied, StoreError> {
+    let envelopes: Vec<&Envelope> = part.iter().map(|message| &message.envelope).collect();
+    let mut db = pool.acquire().await?;
+    ingest::apply(&mut db, &envelopes, now).await
+}
