@@ -9,6 +9,8 @@ use guildhall_domain::{ApplicationId, Clock, Timestamp};
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
 
+use crate::gateway::GatewaySettings;
+
 /// How a double is set up.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -36,6 +38,8 @@ pub struct Config {
     pub shards: u32,
     /// Whether REST answers 429 when a limit is passed. Load tests that are not about limits switch it off.
     pub rate_limits: bool,
+    /// The gateway's other limits and intervals.
+    pub gateway: GatewaySettings,
     /// The guilds that exist.
     pub guilds: Vec<GuildPlan>,
 }
@@ -99,6 +103,7 @@ impl Default for Config {
             identify_budget: 1_000,
             shards: 1,
             rate_limits: true,
+            gateway: GatewaySettings::default(),
             guilds: vec![
                 GuildPlan::new("The Tinkerers' Guild", 120, 6, 2),
                 GuildPlan::new("Harbour of Code", 2_500, 18, 6),

@@ -6,8 +6,14 @@
 //! **Invariant:** nothing outside the machine is contacted, and nothing listens on other than the configured address.
 
 pub mod config;
+pub mod control;
 pub mod dispatch;
+mod double;
+pub mod gateway;
+pub mod ledger;
+pub mod traffic;
 pub mod world;
 
 pub use config::{Config, GuildPlan};
+pub use double::Double;
 pub use world::World;
