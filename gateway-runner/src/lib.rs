@@ -1,1 +1,207 @@
-//! gateway-runner
+//! The shard runner: holds the Discord gateway and sends what happens there, exactly, to the event queues.
+//!
+//! Trigger: none, it runs for ever. Layers: [`fleet`] (leases) → [`shard`] (read loop) → [`project`] (frame → events) →
+//! [`batch`] (priority classes) → [`journal`] (SQLite) → [`send`] (SQS); [`lease`] and [`identify`] speak to DynamoDB,
+//! [`admin`] to probes.
+//!
+//! Latency: critical events are committed and sent at once, the others after 1, 5 and 30 seconds at the latest.
+//! Identity: (session id, sequence, index); whatever is sent twice is counted once.
+//! Failure: every part but the journal may be away for as long as it likes. SQS away: the journal fills, then reading
+//! stops. DynamoDB away: what is connected goes on, nothing new is connected. The journal damaged: the process ends, and
+//! begins a new one.
+//!
+//! **Invariant:** no event is dropped between reading it and SQS's acceptance; what Discord could not deliver is recorded
+//! as a coverage gap.
+//! **Invariant:** every queue is bounded, and what is behind it waits; the database of the product is not known here.
+
+pub mod admin;
+pub mod batch;
+pub mod config;
+pub mod discovery;
+pub mod fleet;
+pub mod gauges;
+pub mod identify;
+pub mod journal;
+pub mod lease;
+pub mod meter;
+pub mod project;
+pub mod send;
+pub mod shard;
+pub mod status;
+pub mod watermark;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use aws_config::SdkConfig;
+use aws_config::timeout::TimeoutConfig;
+pub use config::Config;
+use guildhall_domain::Clock;
+use guildhall_queue::Sqs;
+use guildhall_runtime::telemetry::chain;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use twilight_gateway::Intents;
+
+use discovery::{Discovery, DiscoveryError, Gateway};
+use fleet::{Fleet, Identity};
+use identify::Gate;
+use journal::{Found, Journal};
+use lease::Table;
+use status::Status;
+use watermark::Watermarks;
+
+/// How long a hand-over waits for SQS to take the rest.
+const DRAIN: Duration = Duration::from_secs(15);
+/// How often gauges that nobody updates by himself are read.
+const HOUSEKEEPING: Duration = Duration::from_secs(5);
+
+/// Runs a runner until it is told to stop, with AWS as the environment describes it.
+///
+/// # Errors
+/// When it cannot start, or its journal is damaged.
+pub async fn run(config: Config, clock: Clock, stop: CancellationToken) -> anyhow::Result<()> {
+    let aws = aws_config::load_from_env().await;
+    run_with(config, &aws, clock, stop).await
+}
+
+/// As [`run`], with this AWS configuration.
+///
+/// # Errors
+/// When it cannot start, or its journal is damaged.
+pub async fn run_with(config: Config, aws: &SdkConfig, clock: Clock, stop: CancellationToken) -> anyhow::Result<()> {
+    let metrics = guildhall_runtime::metrics::install().context("another recorder of metrics is installed")?;
+    let table = Table::new(dynamo(aws, config.lease_term), config.table.clone(), clock.clone());
+    table.check().await?;
+    let discovery = Discovery::new(&config.api_url, &config.token);
+    let Some(gateway) = discover(&discovery, &stop).await? else { return Ok(()) };
+    let shard_count = config.shard_count.unwrap_or(gateway.shards);
+    if shard_count == 0 {
+        bail!("Discord recommends no shards at all; set RUNNER_SHARD_COUNT");
+    }
+
+    // Unique, so that a lease can never be mistaken for that of an earlier process.
+    let holder: Arc<str> = format!("{}-{}-{}", config.holder, std::process::id(), clock.now().as_millis()).into();
+    let partitions = u32::try_from(config.queue_urls.len()).context("too many event queues")?;
+    let (journal, found, thread) =
+        Journal::open(&config.journal_dir, config.journal_max_bytes, &holder, partitions, clock.now())?;
+    let marks = Watermarks::default();
+    for (session, id, first, first_at) in &found.pending {
+        marks.submitted(session, *id, *first, *first_at, None);
+    }
+    let status = Status::default();
+    tracing::info!(shard_count, holder = %holder, pending = found.pending.len(), "the runner starts");
+
+    let mut tasks = JoinSet::new();
+    let sqs = Sqs::from_config(aws);
+    for (partition, queue_url) in (0..partitions).zip(config.queue_urls.clone()) {
+        let sender =
+            send::Sender { sqs: sqs.clone(), queue_url, partition, journal: journal.clone(), marks: marks.clone() };
+        tasks.spawn(async move { sender.run().await.map_err(anyhow::Error::from) });
+    }
+    let listener = tokio::net::TcpListener::bind(config.admin_addr)
+        .await
+        .with_context(|| format!("cannot listen on {} (RUNNER_ADMIN_ADDR)", config.admin_addr))?;
+    tracing::info!(address = %listener.local_addr()?, "probes and metrics are served");
+    let render = metrics.clone();
+    let admin =
+        admin::Admin { status: status.clone(), journal: journal.clone(), render: Arc::new(move || render.render()) };
+    tasks.spawn(async move { axum::serve(listener, admin::router(admin)).await.context("the admin server ended") });
+    let housekeeping = journal.clone();
+    tasks.spawn(async move {
+        let mut tick = tokio::time::interval(HOUSEKEEPING);
+        loop {
+            tick.tick().await;
+            metrics.run_upkeep();
+            measure(&housekeeping, config.journal_max_bytes);
+        }
+    });
+
+    let deps = shard::Deps {
+        gate: Gate::new(table.clone(), discovery, config.application, clock.clone()),
+        journal: journal.clone(),
+        marks,
+        clock,
+        status,
+        token: config.token,
+        intents: intents(config.members_intent),
+        // Discord's own address is twilight's default; only a local double is named.
+        gateway_url: Some(gateway.url).filter(|url| url.starts_with("ws://")),
+        drain: DRAIN,
+    };
+    let (identity, local) = past(found, holder, shard_count);
+    let fleet = Fleet::new(Arc::new(deps), table, identity, shard_count, config.lease_term, local);
+    let mut fleet = std::pin::pin!(fleet.run(stop));
+    let ended = tokio::select! {
+        ended = &mut fleet => ended,
+        Some(task) = tasks.join_next() => match task? {
+            Ok(()) => Err(anyhow::anyhow!("a part of the runner ended unexpectedly")),
+            Err(error) => Err(error),
+        },
+    };
+    tasks.shutdown().await;
+    drop(journal);
+    // The thread ends when the last handle is gone; the fleet still has one until this function returns.
+    drop(thread);
+    tracing::info!("the runner ends");
+    ended
+}
+
+fn past(found: Found, holder: Arc<str>, shard_count: u32) -> (Identity, HashMap<u32, (Arc<str>, watermark::Mark)>) {
+    let local = found
+        .sessions
+        .into_iter()
+        .filter(|row| row.shard.count == shard_count)
+        .map(|row| (row.shard.id, (row.session_id, row.mark)))
+        .collect();
+    (Identity { holder, predecessor: found.predecessor }, local)
+}
+
+/// Asks Discord where to connect, for as long as it takes; `None` when told to stop meanwhile.
+async fn discover(discovery: &Discovery, stop: &CancellationToken) -> anyhow::Result<Option<Gateway>> {
+    let mut pause = Duration::from_secs(1);
+    loop {
+        match discovery.fetch().await {
+            Ok(gateway) => return Ok(Some(gateway)),
+            Err(error @ DiscoveryError::Unauthorized) => return Err(error.into()),
+            Err(error) => tracing::error!(error = chain(&error), "cannot learn from Discord where to connect"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Ok(None),
+            () = tokio::time::sleep(pause) => pause = (pause * 2).min(Duration::from_secs(30)),
+        }
+    }
+}
+
+fn dynamo(aws: &SdkConfig, term: Duration) -> aws_sdk_dynamodb::Client {
+    // A write that takes longer than this could come too late for the lease.
+    let attempt = (term / 3).clamp(Duration::from_secs(1), Duration::from_secs(3));
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(attempt)
+        .operation_attempt_timeout(attempt)
+        .operation_timeout(attempt * 2)
+        .build();
+    let config = aws_sdk_dynamodb::config::Builder::from(aws).timeout_config(timeouts).build();
+    aws_sdk_dynamodb::Client::from_conf(config)
+}
+
+fn intents(members: bool) -> Intents {
+    let always = Intents::GUILDS
+        | Intents::GUILD_MODERATION
+        | Intents::GUILD_INVITES
+        | Intents::GUILD_VOICE_STATES
+        | Intents::GUILD_MESSAGES
+        | Intents::GUILD_MESSAGE_REACTIONS;
+    if members { always | Intents::GUILD_MEMBERS } else { always }
+}
+
+fn measure(journal: &Journal, max_bytes: u64) {
+    let free = u64::try_from(journal.free_bytes()).unwrap_or(u64::MAX);
+    #[expect(clippy::cast_precision_loss, reason = "gauges; a journal stays far below 2^52 bytes")]
+    {
+        metrics::gauge!("journal_bytes").set(max_bytes.saturating_sub(free) as f64);
+        metrics::gauge!("queue_depth", "queue" => "journal").set(journal.queue_depth() as f64);
+    }
+}

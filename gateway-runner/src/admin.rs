@@ -1,0 +1,55 @@
+//! Probes and metrics over HTTP.
+//!
+//! **Invariant:** the liveness probe depends on nothing: a runner that waits for Discord, SQS or DynamoDB is alive, and
+//! restarting it would cost a RESUME.
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::Serialize;
+
+use crate::journal::{Health, Journal};
+use crate::status::{Phase, Status};
+
+/// What the probes look at.
+#[derive(Clone)]
+pub struct Admin {
+    /// The shards.
+    pub status: Status,
+    /// The journal.
+    pub journal: Journal,
+    /// Renders the metrics.
+    pub render: std::sync::Arc<dyn Fn() -> String + Send + Sync>,
+}
+
+#[derive(Serialize)]
+struct Readiness {
+    ready: bool,
+    journal: &'static str,
+    journal_free_bytes: usize,
+    shards: BTreeMap<u32, Phase>,
+}
+
+/// `/healthz`, `/readyz` and `/metrics`.
+pub fn router(admin: Admin) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "alive\n" }))
+        .route("/readyz", get(readiness))
+        .route("/metrics", get(|State(admin): State<Admin>| async move { (admin.render)() }))
+        .with_state(admin)
+}
+
+async fn readiness(State(admin): State<Admin>) -> (StatusCode, Json<Readiness>) {
+    let (shards, connected) = admin.status.report();
+    let journal = match admin.journal.health() {
+        Health::Writable => "writable",
+        Health::Failing => "failing",
+        Health::Damaged => "damaged",
+    };
+    let ready = connected && admin.journal.health() == Health::Writable;
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(Readiness { ready, journal, journal_free_bytes: admin.journal.free_bytes(), shards }))
+}

@@ -1,0 +1,307 @@
+//! The journal's tables and the statements on them.
+//!
+//! **Invariant:** every change happens inside a transaction of the caller ([`Store::begin`], [`Store::commit`]).
+//! **Invariant:** a file that SQLite finds damaged is never written to again: it is renamed and kept for inspection.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use guildhall_domain::{PriorityClass, ShardId, Timestamp};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
+
+use super::{Entry, Found};
+use crate::watermark::Mark;
+
+const FILE: &str = "journal.db";
+const SCHEMA_VERSION: i64 = 1;
+const SCHEMA: &str = "
+    CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS sessions (
+        shard_id INTEGER NOT NULL, shard_count INTEGER NOT NULL,
+        session_id TEXT NOT NULL, local_seq INTEGER NOT NULL, local_at INTEGER NOT NULL,
+        PRIMARY KEY (shard_id, shard_count)) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS pending (
+        id INTEGER PRIMARY KEY, class INTEGER NOT NULL, partition INTEGER NOT NULL,
+        shard_id INTEGER NOT NULL, shard_count INTEGER NOT NULL, session_id TEXT NOT NULL,
+        first_event INTEGER, first_at INTEGER NOT NULL, body TEXT NOT NULL);
+    CREATE INDEX IF NOT EXISTS pending_order ON pending (partition, class, id);
+";
+
+/// A session and its local watermark.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SessionRow {
+    /// The shard.
+    pub shard: ShardId,
+    /// Discord's id of the session.
+    pub session_id: Arc<str>,
+    /// Everything up to here is in the journal or was accepted.
+    pub mark: Mark,
+}
+
+/// The journal cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The folder cannot be made or written.
+    #[error("the journal's folder {} cannot be used", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The lock is taken.
+    #[error("another process uses the journal {}; give each runner a RUNNER_JOURNAL_DIR of its own", .0.display())]
+    InUse(PathBuf),
+    /// A newer program wrote it.
+    #[error("the journal {} was written by a newer version of this program", .0.display())]
+    Newer(PathBuf),
+    /// Any other failure of SQLite.
+    #[error("the journal cannot be opened")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The journal's thread does not start.
+    #[error("the journal's thread does not start")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Whether the error means that the file itself is bad.
+pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+        || matches!(error, rusqlite::Error::InvalidColumnType(..) | rusqlite::Error::FromSqlConversionFailure(..))
+}
+
+/// The open database.
+pub struct Store {
+    connection: Connection,
+    partitions: u32,
+}
+
+impl Store {
+    /// Opens the journal; a damaged one is renamed and a new one begun.
+    ///
+    /// # Errors
+    /// When the folder cannot be used, or another process holds the lock.
+    pub fn open_or_set_aside(
+        folder: &Path,
+        holder: &str,
+        partitions: u32,
+        now: Timestamp,
+    ) -> Result<(Self, Found), OpenError> {
+        std::fs::create_dir_all(folder).map_err(|source| OpenError::Folder { folder: folder.to_owned(), source })?;
+        match Self::open(folder, holder, partitions) {
+            Err(OpenError::Sqlite(error)) if is_damage(&error) => {
+                let aside =
+                    set_aside(folder, now).map_err(|source| OpenError::Folder { folder: folder.to_owned(), source })?;
+                tracing::error!(
+                    error = guildhall_runtime::telemetry::chain(&error),
+                    kept = %aside.display(),
+                    "the journal is damaged and was set aside; shards resume from the watermark of the coordination table"
+                );
+                let (store, found) = Self::open(folder, holder, partitions)?;
+                Ok((store, Found { set_aside: Some(aside), ..found }))
+            }
+            other => other,
+        }
+    }
+
+    fn open(folder: &Path, holder: &str, partitions: u32) -> Result<(Self, Found), OpenError> {
+        let path = folder.join(FILE);
+        let connection = Connection::open(&path)?;
+        let busy = |error: rusqlite::Error| match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::InUse(path.clone()),
+            _ => OpenError::Sqlite(error),
+        };
+        connection.busy_timeout(std::time::Duration::ZERO)?;
+        // Exclusive before the WAL is first touched: the lock is then held as long as the connection lives.
+        connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(busy)?;
+        connection.pragma_update(None, "journal_mode", "WAL").map_err(busy)?;
+        connection.pragma_update(None, "synchronous", "NORMAL").map_err(busy)?;
+        let check: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(busy)?;
+        if check != "ok" {
+            let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+            return Err(OpenError::Sqlite(rusqlite::Error::SqliteFailure(code, Some(check))));
+        }
+        let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        if version > SCHEMA_VERSION {
+            return Err(OpenError::Newer(path));
+        }
+        connection.execute_batch(SCHEMA).map_err(busy)?;
+        connection.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(busy)?;
+        let partitions = partitions.max(1);
+        // The number of queues may have changed since the entries were written.
+        connection.execute(
+            "UPDATE pending SET partition = shard_id % ?1 WHERE partition <> shard_id % ?1",
+            params![partitions],
+        )?;
+        let store = Self { connection, partitions };
+        let found = store.found()?;
+        store.connection.execute("INSERT OR REPLACE INTO meta VALUES ('holder', ?1)", params![holder])?;
+        Ok((store, found))
+    }
+
+    fn found(&self) -> Result<Found, rusqlite::Error> {
+        let predecessor = self
+            .connection
+            .query_row("SELECT value FROM meta WHERE key = 'holder'", [], |row| row.get(0))
+            .optional()?;
+        let mut statement =
+            self.connection.prepare("SELECT shard_id, shard_count, session_id, local_seq, local_at FROM sessions")?;
+        let sessions = statement
+            .query_map([], |row| {
+                Ok(SessionRow {
+                    shard: ShardId { id: row.get(0)?, count: row.get(1)? },
+                    session_id: row.get::<_, String>(2)?.into(),
+                    mark: Mark { seq: row.get(3)?, at: Timestamp::from_millis(row.get(4)?) },
+                })
+            })?
+            .collect::<Result<_, _>>()?;
+        let mut statement = self.connection.prepare("SELECT session_id, id, first_event, first_at FROM pending")?;
+        let pending = statement
+            .query_map([], |row| {
+                let session: String = row.get(0)?;
+                Ok((session.into(), row.get(1)?, row.get(2)?, Timestamp::from_millis(row.get(3)?)))
+            })?
+            .collect::<Result<_, _>>()?;
+        Ok(Found { pending, sessions, predecessor, set_aside: None })
+    }
+
+    /// The size of each entry's body.
+    pub(super) fn sizes(&self) -> Result<Vec<usize>, rusqlite::Error> {
+        let mut statement = self.connection.prepare("SELECT length(body) FROM pending")?;
+        statement.query_map([], |row| row.get(0))?.collect()
+    }
+
+    /// The highest id in use.
+    pub(super) fn last_id(&self) -> Result<i64, rusqlite::Error> {
+        self.connection.query_row("SELECT coalesce(max(id), 0) FROM pending", [], |row| row.get(0))
+    }
+
+    /// Entries of each class, in the order of [`PriorityClass::ALL`].
+    pub(super) fn counts(&self) -> Result<[i64; 4], rusqlite::Error> {
+        let mut counts = [0; 4];
+        let mut statement = self.connection.prepare_cached("SELECT class, count(*) FROM pending GROUP BY class")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let class: usize = row.get(0)?;
+            if let Some(count) = counts.get_mut(class) {
+                *count = row.get(1)?;
+            }
+        }
+        Ok(counts)
+    }
+
+    pub(super) fn begin(&self) -> Result<(), rusqlite::Error> {
+        self.connection.execute_batch("BEGIN IMMEDIATE")
+    }
+
+    pub(super) fn commit(&self) -> Result<(), rusqlite::Error> {
+        self.connection.execute_batch("COMMIT")
+    }
+
+    /// Undoes an open transaction; SQLite may have undone it already.
+    pub(super) fn roll_back(&self) {
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.connection.execute_batch("ROLLBACK")
+        {
+            tracing::warn!(error = guildhall_runtime::telemetry::chain(&error), "the journal's rollback failed");
+        }
+    }
+
+    pub(super) fn append(&self, entry: &Entry, mark: Mark) -> Result<(), rusqlite::Error> {
+        let mut statement = self.connection.prepare_cached(
+            "INSERT INTO pending (id, class, partition, shard_id, shard_count, session_id, first_event, first_at, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?;
+        statement.execute(params![
+            entry.id,
+            entry.class.code(),
+            entry.shard.id % self.partitions,
+            entry.shard.id,
+            entry.shard.count,
+            entry.session.as_ref(),
+            entry.first_event,
+            entry.first_at.as_millis(),
+            entry.body,
+        ])?;
+        self.advance(entry.shard, &entry.session, mark)
+    }
+
+    pub(super) fn advance(&self, shard: ShardId, session: &str, mark: Mark) -> Result<(), rusqlite::Error> {
+        let mut statement = self.connection.prepare_cached(
+            "UPDATE sessions SET local_seq = ?4, local_at = ?5
+             WHERE shard_id = ?1 AND shard_count = ?2 AND session_id = ?3 AND local_seq < ?4",
+        )?;
+        statement.execute(params![shard.id, shard.count, session, mark.seq, mark.at.as_millis()])?;
+        Ok(())
+    }
+
+    pub(super) fn put_session(&self, row: &SessionRow) -> Result<(), rusqlite::Error> {
+        let mut statement =
+            self.connection.prepare_cached("INSERT OR REPLACE INTO sessions VALUES (?1, ?2, ?3, ?4, ?5)")?;
+        statement.execute(params![
+            row.shard.id,
+            row.shard.count,
+            row.session_id.as_ref(),
+            row.mark.seq,
+            row.mark.at.as_millis()
+        ])?;
+        Ok(())
+    }
+
+    /// Forgets an entry; gives back its class's number and its body's size.
+    pub(super) fn delete(&self, id: i64) -> Result<Option<(i16, usize)>, rusqlite::Error> {
+        let mut statement =
+            self.connection.prepare_cached("DELETE FROM pending WHERE id = ?1 RETURNING class, length(body)")?;
+        statement.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+    }
+
+    pub(super) fn fetch(
+        &self,
+        partition: u32,
+        limit: usize,
+        max_bytes: usize,
+        except: &[i64],
+    ) -> Result<Vec<Entry>, rusqlite::Error> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT id, class, shard_id, shard_count, session_id, first_event, first_at, body
+             FROM pending WHERE partition = ?1 ORDER BY class, id",
+        )?;
+        let mut rows = statement.query([partition])?;
+        let mut entries = Vec::new();
+        let mut bytes = 0;
+        while entries.len() < limit {
+            let Some(row) = rows.next()? else { break };
+            let id = row.get(0)?;
+            if except.contains(&id) {
+                continue;
+            }
+            let body: String = row.get(7)?;
+            bytes += body.len();
+            if bytes > max_bytes && !entries.is_empty() {
+                break;
+            }
+            let class: i16 = row.get(1)?;
+            entries.push(Entry {
+                id,
+                class: PriorityClass::from_code(class).unwrap_or(PriorityClass::Low),
+                shard: ShardId { id: row.get(2)?, count: row.get(3)? },
+                session: row.get::<_, String>(4)?.into(),
+                first_event: row.get(5)?,
+                first_at: Timestamp::from_millis(row.get(6)?),
+                body,
+            });
+        }
+        Ok(entries)
+    }
+}
+
+/// Renames the database and its companions; gives back the new name of the database.
+fn set_aside(folder: &Path, now: Timestamp) -> std::io::Result<PathBuf> {
+    let aside = folder.join(format!("{FILE}.damaged-{}", now.as_millis()));
+    for suffix in ["", "-wal", "-shm"] {
+        let from = folder.join(format!("{FILE}{suffix}"));
+        if from.exists() {
+            std::fs::rename(from, format!("{}{suffix}", aside.display()))?;
+        }
+    }
+    Ok(aside)
+}

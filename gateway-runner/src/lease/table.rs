@@ -1,0 +1,314 @@
+//! The coordination table in DynamoDB: every read and every conditional write.
+//!
+//! Items, by their key `pk`: `lease#<shard_count>#<shard>` (holder, counter, session, accepted watermark, gaps not yet
+//! accepted), `runner#<holder>` (heartbeat), `budget#<application>` (IDENTIFYs left) and `pace#<application>#<bucket>`.
+//!
+//! **Invariant:** a lease and its session are written only on the condition that the writer still holds the lease.
+//! **Invariant:** no instant of one machine is compared with another's, but for the day-long IDENTIFY window, which
+//! Discord's own answer bounds as well.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::{DisplayErrorContext, SdkError};
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use guildhall_domain::{Clock, ShardId};
+
+use super::item::{Item, SessionRecord, int, number, record, string, text, watermark};
+
+/// How long an item outlives its last write: longer than journal, queue and dead letters live.
+const KEEP_LEASE_SECS: i64 = 60 * 24 * 3_600;
+const KEEP_OTHER_SECS: i64 = 2 * 24 * 3_600;
+
+/// The table cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// There is none of this name.
+    #[error("the coordination table {0:?} does not exist (COORDINATION_TABLE)")]
+    Missing(String),
+    /// The request failed; the text carries the whole chain of causes.
+    #[error("the coordination table does not answer: {0}")]
+    Unavailable(String),
+}
+
+/// The outcome of a conditional write.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Written {
+    /// The condition held.
+    Done,
+    /// Someone else was first.
+    Refused,
+}
+
+/// Who holds a lease, as last seen.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Seen {
+    /// The holder; empty when the lease was handed over.
+    pub holder: String,
+    /// Moves with every write of the holder.
+    pub counter: u64,
+}
+
+/// The table.
+#[derive(Clone)]
+pub struct Table {
+    client: Client,
+    name: String,
+    clock: Clock,
+}
+
+impl Table {
+    /// The table with this name.
+    pub fn new(client: Client, name: String, clock: Clock) -> Self {
+        Self { client, name, clock }
+    }
+
+    /// Fails when the table does not exist or cannot be reached.
+    ///
+    /// # Errors
+    /// See [`TableError`].
+    pub async fn check(&self) -> Result<(), TableError> {
+        let sent = self.client.get_item().table_name(&self.name).key("pk", text("check")).send().await;
+        match sent {
+            Ok(_) => Ok(()),
+            Err(error) if error.as_service_error().is_some_and(|e| e.is_resource_not_found_exception()) => {
+                Err(TableError::Missing(self.name.clone()))
+            }
+            Err(error) => Err(unavailable(&error)),
+        }
+    }
+
+    /// Every lease of a set of shards, and every runner's heartbeat, in one consistent sweep.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub async fn sweep(&self, shard_count: u32) -> Result<Sweep, TableError> {
+        let mut sweep = Sweep::default();
+        let prefix = format!("lease#{shard_count}#");
+        let mut start = None;
+        loop {
+            let page = self
+                .client
+                .scan()
+                .table_name(&self.name)
+                .consistent_read(true)
+                .projection_expression("pk, holder, #counter")
+                .expression_attribute_names("#counter", "counter")
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(|error| unavailable(&error))?;
+            for item in page.items() {
+                let (Some(pk), Some(counter)) = (string(item, "pk"), number(item, "counter")) else { continue };
+                if let Some(shard) = pk.strip_prefix(&prefix).and_then(|shard| shard.parse().ok()) {
+                    let holder = string(item, "holder").unwrap_or_default().to_owned();
+                    sweep.leases.insert(shard, Seen { holder, counter });
+                } else if let Some(holder) = pk.strip_prefix("runner#") {
+                    sweep.runners.insert(holder.to_owned(), counter);
+                }
+            }
+            start = page.last_evaluated_key.filter(|key| !key.is_empty());
+            if start.is_none() {
+                return Ok(sweep);
+            }
+        }
+    }
+
+    /// Says that this runner is alive.
+    ///
+    /// # Errors
+    /// When the table cannot be written.
+    pub async fn heartbeat(&self, holder: &str, counter: u64) -> Result<(), TableError> {
+        let sent = self
+            .client
+            .put_item()
+            .table_name(&self.name)
+            .item("pk", text(format!("runner#{holder}")))
+            .item("counter", int(counter))
+            .item("expires_at", self.expiry(KEEP_OTHER_SECS))
+            .send();
+        sent.await.map(drop).map_err(|error| unavailable(&error))
+    }
+
+    /// Says that this runner has ended.
+    ///
+    /// # Errors
+    /// When the table cannot be written.
+    pub async fn farewell(&self, holder: &str) -> Result<(), TableError> {
+        let sent = self.client.delete_item().table_name(&self.name).key("pk", text(format!("runner#{holder}"))).send();
+        sent.await.map(drop).map_err(|error| unavailable(&error))
+    }
+
+    /// Takes a lease, on the condition that it is still as it was `seen`; `None` when someone else was first.
+    ///
+    /// # Errors
+    /// When the table cannot be written.
+    pub async fn take(
+        &self,
+        shard: ShardId,
+        seen: Option<&Seen>,
+        holder: &str,
+    ) -> Result<Option<Option<SessionRecord>>, TableError> {
+        let mut update = self
+            .update(lease_key(shard))
+            .update_expression("SET holder = :me, #counter = :next, expires_at = :expires")
+            .expression_attribute_names("#counter", "counter")
+            .expression_attribute_values(":me", text(holder))
+            .expression_attribute_values(":next", int(seen.map_or(1, |seen| seen.counter + 1)))
+            .expression_attribute_values(":expires", self.expiry(KEEP_LEASE_SECS))
+            .return_values(ReturnValue::AllNew);
+        update = match seen {
+            None => update.condition_expression("attribute_not_exists(pk)"),
+            Some(seen) => update
+                .condition_expression("holder = :holder AND #counter = :seen")
+                .expression_attribute_values(":holder", text(&seen.holder))
+                .expression_attribute_values(":seen", int(seen.counter)),
+        };
+        match update.send().await {
+            Ok(output) => Ok(Some(output.attributes().and_then(record))),
+            Err(error) if is_refused(&error) => Ok(None),
+            Err(error) => Err(unavailable(&error)),
+        }
+    }
+
+    /// Moves the lease's counter, and writes the watermark and the gaps still open when there is a session.
+    ///
+    /// # Errors
+    /// When the table cannot be written.
+    pub async fn renew(
+        &self,
+        shard: ShardId,
+        holder: &str,
+        session: Option<&SessionRecord>,
+    ) -> Result<Written, TableError> {
+        let mut update = self.held(shard, holder);
+        let mut expression = "SET expires_at = :expires".to_owned();
+        if let Some(session) = session {
+            expression.push_str(", accepted_seq = :seq, accepted_at = :at, gaps = :gaps");
+            update = watermark(update, session);
+        }
+        expression.push_str(" ADD #counter :one");
+        written(update.update_expression(expression).send().await)
+    }
+
+    /// Replaces the shard's session.
+    ///
+    /// # Errors
+    /// When the table cannot be written.
+    pub async fn put_session(
+        &self,
+        shard: ShardId,
+        holder: &str,
+        session: &SessionRecord,
+    ) -> Result<Written, TableError> {
+        let update = watermark(self.held(shard, holder), session)
+            .update_expression(
+                "SET expires_at = :expires, accepted_seq = :seq, accepted_at = :at, gaps = :gaps, session_id = :session, \
+                 resume_url = :url, session_started = :started, class_map = :map ADD #counter :one",
+            )
+            .expression_attribute_values(":session", text(session.session_id.as_ref()))
+            .expression_attribute_values(":url", text(&session.resume_url))
+            .expression_attribute_values(":started", int(session.started.as_millis()))
+            .expression_attribute_values(":map", int(session.class_map));
+        written(update.send().await)
+    }
+
+    /// Hands the lease over: anyone may take it now.
+    ///
+    /// # Errors
+    /// When the table cannot be written.
+    pub async fn release(
+        &self,
+        shard: ShardId,
+        holder: &str,
+        session: Option<&SessionRecord>,
+    ) -> Result<Written, TableError> {
+        let mut update = self.held(shard, holder).expression_attribute_values(":nobody", text(""));
+        let mut expression = "SET expires_at = :expires, holder = :nobody".to_owned();
+        if let Some(session) = session {
+            expression.push_str(", accepted_seq = :seq, accepted_at = :at, gaps = :gaps");
+            update = watermark(update, session);
+        }
+        expression.push_str(" ADD #counter :one");
+        written(update.update_expression(expression).send().await)
+    }
+
+    pub(crate) async fn get(&self, key: &str) -> Result<Option<Item>, TableError> {
+        let sent = self.client.get_item().table_name(&self.name).key("pk", text(key)).consistent_read(true).send();
+        sent.await.map(|output| output.item).map_err(|error| unavailable(&error))
+    }
+
+    /// Puts an item on the condition that its `counter` is still the one seen (`None`: there was no item).
+    pub(crate) async fn put_if(&self, key: &str, seen: Option<u64>, item: Item) -> Result<Written, TableError> {
+        let mut put = self
+            .client
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(item))
+            .item("pk", text(key))
+            .item("counter", int(seen.map_or(1, |seen| seen + 1)))
+            .item("expires_at", self.expiry(KEEP_OTHER_SECS));
+        put = match seen {
+            None => put.condition_expression("attribute_not_exists(pk)"),
+            Some(seen) => put
+                .condition_expression("#counter = :seen")
+                .expression_attribute_names("#counter", "counter")
+                .expression_attribute_values(":seen", int(seen)),
+        };
+        match put.send().await {
+            Ok(_) => Ok(Written::Done),
+            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
+                Ok(Written::Refused)
+            }
+            Err(error) => Err(unavailable(&error)),
+        }
+    }
+
+    fn update(&self, key: String) -> UpdateItemFluentBuilder {
+        self.client.update_item().table_name(&self.name).key("pk", text(key))
+    }
+
+    fn held(&self, shard: ShardId, holder: &str) -> UpdateItemFluentBuilder {
+        self.update(lease_key(shard))
+            .condition_expression("holder = :me")
+            .expression_attribute_names("#counter", "counter")
+            .expression_attribute_values(":me", text(holder))
+            .expression_attribute_values(":one", int(1))
+            .expression_attribute_values(":expires", self.expiry(KEEP_LEASE_SECS))
+    }
+
+    fn expiry(&self, keep_secs: i64) -> AttributeValue {
+        int(self.clock.now().as_secs() + keep_secs)
+    }
+}
+
+/// What one sweep found.
+#[derive(Default, Debug)]
+pub struct Sweep {
+    /// Shard → holder and counter.
+    pub leases: HashMap<u32, Seen>,
+    /// Runner → counter of its heartbeat.
+    pub runners: HashMap<String, u64>,
+}
+
+fn lease_key(shard: ShardId) -> String {
+    format!("lease#{}#{}", shard.count, shard.id)
+}
+
+fn is_refused(error: &SdkError<UpdateItemError>) -> bool {
+    error.as_service_error().is_some_and(UpdateItemError::is_conditional_check_failed_exception)
+}
+
+fn written<T>(sent: Result<T, SdkError<UpdateItemError>>) -> Result<Written, TableError> {
+    match sent {
+        Ok(_) => Ok(Written::Done),
+        Err(error) if is_refused(&error) => Ok(Written::Refused),
+        Err(error) => Err(unavailable(&error)),
+    }
+}
+
+fn unavailable(error: &(impl std::error::Error + Send + Sync + 'static)) -> TableError {
+    TableError::Unavailable(DisplayErrorContext(error).to_string())
+}

@@ -1,0 +1,438 @@
+//! The read loop of one shard, from taking the lease to giving it up.
+//!
+//! **Invariant:** a new session is recorded, in DynamoDB and then in the journal, before its first event is forwarded.
+//! **Invariant:** what was read of a session is delivered under that session, also when the session is then lost.
+//! **Invariant:** no connection is begun without a fresh lease; a shard that Discord closed for good is not tried again.
+//! **Invariant:** the loop waits for the journal instead of buffering: when the journal is full, nothing is read.
+
+mod session;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{FutureExt as _, StreamExt as _};
+use guildhall_domain::{Clock, Timestamp};
+use guildhall_wire::Event;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+use twilight_gateway::{CloseFrame, ConfigBuilder, Intents, Message, Session, Shard, ShardState};
+
+use crate::batch::{Batch, Batcher};
+use crate::gauges::{Gauges, next_slot};
+use crate::identify::{Gate, Slot};
+use crate::journal::{Entry, Journal, Unusable};
+use crate::lease::{Lease, Lost};
+use crate::meter::Meter;
+use crate::project::{self, Dispatch, Frame};
+use crate::status::{Phase, Status};
+use crate::watermark::{Mark, Watermarks};
+
+/// Frames taken in one go before timers are looked at.
+const BURST: usize = 64;
+/// How often the watermarks follow what was read.
+const ADVANCE: Duration = Duration::from_secs(1);
+/// How long a closing handshake may take.
+const CLOSING: Duration = Duration::from_secs(1);
+
+/// What every shard of a runner shares.
+pub struct Deps {
+    /// The journal.
+    pub journal: Journal,
+    /// The watermarks.
+    pub marks: Watermarks,
+    /// The gate before each IDENTIFY.
+    pub gate: Gate,
+    /// The clock.
+    pub clock: Clock,
+    /// What the probes see.
+    pub status: Status,
+    /// The bot's token.
+    pub token: SecretString,
+    /// The intents to identify with.
+    pub intents: Intents,
+    /// The gateway's address, when it is not Discord's own.
+    pub gateway_url: Option<String>,
+    /// How long a hand-over waits for SQS.
+    pub drain: Duration,
+}
+
+/// How a shard's loop ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// The lease was given up in good order.
+    HandedOver,
+    /// The lease is someone else's.
+    Lost,
+    /// Discord closed the connection for good; the lease is kept, so that no other runner tries in vain.
+    Fatal(u16),
+    /// The journal can no longer be used.
+    JournalUnusable,
+}
+
+/// Why reading ends.
+enum End {
+    Stop,
+    Lost,
+    Fatal(u16),
+    Unusable,
+}
+
+impl From<Unusable> for End {
+    fn from(_: Unusable) -> Self {
+        Self::Unusable
+    }
+}
+
+impl From<Lost> for End {
+    fn from(_: Lost) -> Self {
+        Self::Lost
+    }
+}
+
+/// Runs a shard until `stop`, or until it is no longer this runner's. `local` is how far this disk's journal reaches.
+pub async fn run(
+    deps: Arc<Deps>,
+    lease: Arc<Lease>,
+    local: Option<(Arc<str>, Mark)>,
+    stop: CancellationToken,
+) -> Outcome {
+    let id = lease.shard().id;
+    deps.status.set(id, Some(Phase::Connecting));
+    let slot = Slot::default();
+    let outcome = match Reader::start(&deps, &lease, local, slot.clone()).await {
+        Ok(mut reader) => {
+            let end = tokio::select! {
+                end = reader.read(&stop) => end,
+                () = deps.gate.serve(&slot, &lease) => End::Lost,
+            };
+            reader.finish(end).await
+        }
+        Err(End::Unusable) => Outcome::JournalUnusable,
+        Err(_) => Outcome::Lost,
+    };
+    match outcome {
+        Outcome::Fatal(code) => deps.status.set(id, Some(Phase::Fatal { code })),
+        _ => deps.status.set(id, None),
+    }
+    outcome
+}
+
+struct Reader<'a> {
+    deps: &'a Deps,
+    lease: &'a Lease,
+    shard: Shard<Slot>,
+    /// The session's buffers; `None` until there is a session.
+    batcher: Option<Batcher>,
+    /// A session that is known and cannot be resumed.
+    lost: Option<(Arc<str>, Mark)>,
+    gauges: Gauges,
+    meter: Meter,
+    /// While missed events are replayed: when the newest event before them was received.
+    replay_from: Option<Timestamp>,
+    close_code: u16,
+    advanced: u64,
+    events: Vec<Event>,
+    closed: Vec<Batch>,
+}
+
+impl<'a> Reader<'a> {
+    fn connect(deps: &Deps, lease: &Lease, slot: Slot, resume: Option<(Session, String)>) -> Shard<Slot> {
+        let mut config = ConfigBuilder::new(deps.token.expose_secret().to_owned(), deps.intents).queue(slot);
+        if let Some(url) = &deps.gateway_url {
+            config = config.proxy_url(url.clone());
+        }
+        if let Some((session, url)) = resume {
+            config = config.session(session).resume_url(url);
+        }
+        let shard = lease.shard();
+        Shard::with_config(twilight_gateway::ShardId::new(shard.id, shard.count), config.build())
+    }
+
+    async fn read(&mut self, stop: &CancellationToken) -> End {
+        let (deps, lease) = (self.deps, self.lease);
+        let mut lost = std::pin::pin!(lease.lost());
+        let mut advance = tokio::time::interval(ADVANCE);
+        advance.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut slot = next_slot(deps.clock.now());
+        let mut slot_timer = std::pin::pin!(tokio::time::sleep(until(slot, &deps.clock)));
+        let mut deadline = std::pin::pin!(tokio::time::sleep(Duration::ZERO));
+        loop {
+            let due = self.batcher.as_ref().and_then(Batcher::next_deadline);
+            if let Some(due) = due
+                && deadline.deadline() != due
+            {
+                deadline.as_mut().reset(due);
+            }
+            if matches!(self.shard.state(), ShardState::Disconnected { .. }) {
+                self.disconnected();
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return End::Stop,
+                    fresh = lease.fresh() => if fresh.is_err() { return End::Lost },
+                }
+            }
+            let step = tokio::select! {
+                biased;
+                () = stop.cancelled() => return End::Stop,
+                () = &mut lost => return End::Lost,
+                () = &mut deadline, if due.is_some() => {
+                    self.close_due();
+                    Ok(())
+                }
+                () = &mut slot_timer => {
+                    self.measure(slot);
+                    slot = next_slot(deps.clock.now().max(slot));
+                    slot_timer.as_mut().reset(Instant::now() + until(slot, &deps.clock));
+                    Ok(())
+                }
+                _ = advance.tick() => self.advance().await,
+                item = self.shard.next() => self.burst(item).await,
+            };
+            let step = match step {
+                Ok(()) => self.submit().await.map(drop).map_err(End::from),
+                Err(end) => Err(end),
+            };
+            if let Err(end) = step {
+                return end;
+            }
+        }
+    }
+
+    /// Takes one message, and those that are there already.
+    async fn burst(
+        &mut self,
+        first: Option<Result<Message, twilight_gateway::error::ReceiveMessageError>>,
+    ) -> Result<(), End> {
+        let mut item = Some(first);
+        let mut taken = 0;
+        while let Some(message) = item.take() {
+            match message {
+                Some(Ok(Message::Text(text))) => self.text(&text).await?,
+                Some(Ok(Message::Close(frame))) => {
+                    self.close_code = frame.as_ref().map_or(1006, |frame| frame.code);
+                    tracing::info!(shard = %self.lease.shard(), code = self.close_code, "the gateway connection was closed");
+                }
+                Some(Err(error)) => {
+                    metrics::counter!("gateway_errors_total").increment(1);
+                    // The error's text can carry a whole payload, which does not belong into a log.
+                    let kind = match error.kind() {
+                        twilight_gateway::error::ReceiveMessageErrorType::Compression => "compression",
+                        twilight_gateway::error::ReceiveMessageErrorType::Deserializing { .. } => "unreadable payload",
+                        twilight_gateway::error::ReceiveMessageErrorType::Reconnect => "cannot connect",
+                        _ => "other",
+                    };
+                    tracing::warn!(shard = %self.lease.shard(), kind, "receiving from the gateway failed");
+                }
+                None => return Err(End::Fatal(self.close_code)),
+            }
+            if self.shard.state() == ShardState::FatallyClosed {
+                return Err(End::Fatal(self.close_code));
+            }
+            taken += 1;
+            let calm = taken >= BURST || !self.closed.is_empty();
+            if !calm && !matches!(self.shard.state(), ShardState::Disconnected { .. }) {
+                item = self.shard.next().now_or_never();
+            }
+        }
+        Ok(())
+    }
+
+    async fn text(&mut self, text: &str) -> Result<(), End> {
+        let began = self.meter.begin();
+        let Some(frame) = Frame::peek(text) else { return Ok(()) };
+        let (Some(0), Some(seq), Some(name)) = (frame.op, frame.seq, frame.name) else { return Ok(()) };
+        let dispatch = Dispatch::from_name(name);
+        match dispatch {
+            Some(Dispatch::Ready) => self.ready(text, seq).await?,
+            Some(Dispatch::Resumed) => self.resumed(),
+            _ => {}
+        }
+        let Some(batcher) = &mut self.batcher else { return Ok(()) };
+        // Beyond what a database can hold, or read before.
+        if seq >= i64::MAX as u64 || seq <= batcher.read().seq {
+            self.meter.repeated();
+            return Ok(());
+        }
+        let received = self.deps.clock.now();
+        if let Some(dispatch) = dispatch {
+            match project::project(dispatch, text, seq, received, &mut self.events) {
+                Ok(members) => {
+                    if let Some(members) = members {
+                        self.gauges.members(members);
+                    }
+                    self.events.iter().for_each(|event| self.gauges.event(event));
+                }
+                Err(error) => {
+                    self.meter.unreadable(dispatch);
+                    tracing::warn!(
+                        shard = %self.lease.shard(),
+                        seq,
+                        event = dispatch.name(),
+                        error = guildhall_runtime::telemetry::chain(&error),
+                        "a payload could not be read and counts as nothing"
+                    );
+                }
+            }
+        }
+        let at = Mark { seq, at: self.replay_from.unwrap_or(received) };
+        batcher.frame(at, &mut self.events, Instant::now(), &mut self.closed);
+        self.meter.processed(dispatch, began);
+        Ok(())
+    }
+
+    fn resumed(&mut self) {
+        metrics::counter!("resumes_total").increment(1);
+        tracing::info!(shard = %self.lease.shard(), "resumed");
+        self.replay_from = None;
+        self.deps.status.set(self.lease.shard().id, Some(Phase::Active));
+    }
+
+    /// The connection has gone; what follows until RESUMED happened after what was read last.
+    fn disconnected(&mut self) {
+        if let Some(batcher) = &self.batcher {
+            self.replay_from.get_or_insert(batcher.read().at);
+        }
+        self.deps.status.set(self.lease.shard().id, Some(Phase::Connecting));
+    }
+
+    fn close_due(&mut self) {
+        if let Some(batcher) = &mut self.batcher {
+            batcher.close_due(Instant::now(), &mut self.closed);
+        }
+    }
+
+    fn measure(&mut self, slot: Timestamp) {
+        if let Some(batcher) = &mut self.batcher {
+            batcher.gauges(self.gauges.measure(slot), Instant::now(), &mut self.closed);
+        }
+    }
+
+    /// Lets the watermarks follow what was read and carries nothing countable.
+    async fn advance(&mut self) -> Result<(), End> {
+        let Some(batcher) = &self.batcher else { return Ok(()) };
+        let session = &batcher.origin().session_id;
+        let mark = batcher.mark();
+        // Closed envelopes are registered before the watermark may pass them.
+        if self.closed.is_empty() {
+            self.deps.marks.advance(session, mark);
+            if mark.seq > self.advanced {
+                self.advanced = mark.seq;
+                self.deps.journal.advance(self.lease.shard(), session.clone(), mark).await?;
+            }
+        }
+        let accepted = self.deps.marks.mark(session).map_or(0, |mark| mark.seq);
+        let shard = self.lease.shard().id.to_string();
+        metrics::gauge!("watermark_lag_events", "shard" => shard.clone())
+            .set(float(batcher.read().seq.saturating_sub(accepted)));
+        metrics::gauge!("queue_depth", "queue" => format!("batch-{shard}")).set(float(batcher.buffered() as u64));
+        Ok(())
+    }
+
+    /// Hands closed envelopes to the journal; gives back their ids.
+    async fn submit(&mut self) -> Result<Vec<i64>, Unusable> {
+        let mut ids = Vec::new();
+        for batch in self.closed.drain(..) {
+            let id = self.deps.journal.next_id();
+            let session: Arc<str> = match &self.batcher {
+                Some(batcher) if *batcher.origin().session_id == *batch.envelope.session_id => {
+                    batcher.origin().session_id.clone()
+                }
+                _ => batch.envelope.session_id.as_str().into(),
+            };
+            let entry = Entry {
+                id,
+                class: batch.envelope.class,
+                shard: batch.envelope.shard,
+                session: session.clone(),
+                first_event: batch.first_event,
+                first_at: batch.first_at,
+                body: guildhall_wire::encode(&batch.envelope),
+            };
+            self.deps.marks.submitted(&session, id, batch.first_event, batch.first_at, Some(batch.mark));
+            self.deps.journal.append(entry, batch.mark).await?;
+            ids.push(id);
+        }
+        Ok(ids)
+    }
+
+    /// Ends the connection and sees that what was read is safe.
+    async fn finish(mut self, end: End) -> Outcome {
+        match end {
+            End::Unusable => return Outcome::JournalUnusable,
+            End::Stop => self.close().await,
+            End::Lost | End::Fatal(_) => {}
+        }
+        if let Some(batcher) = &mut self.batcher {
+            batcher.close_all(&mut self.closed);
+        }
+        if self.submit().await.is_err() || self.advance().await.is_err() {
+            return Outcome::JournalUnusable;
+        }
+        match end {
+            End::Fatal(code) => {
+                metrics::counter!("shard_fatal", "code" => code.to_string()).increment(1);
+                tracing::error!(shard = %self.lease.shard(), code, "Discord closed the shard for good; it stays closed");
+                Outcome::Fatal(code)
+            }
+            End::Stop => self.hand_over().await,
+            _ => {
+                if let Some(batcher) = &self.batcher {
+                    self.deps.marks.retire(&batcher.origin().session_id);
+                }
+                Outcome::Lost
+            }
+        }
+    }
+
+    /// Closes the connection so that the session can be resumed, and reads what Discord sent before it noticed.
+    async fn close(&mut self) {
+        self.deps.status.set(self.lease.shard().id, Some(Phase::HandingOver));
+        if matches!(self.shard.state(), ShardState::Disconnected { .. } | ShardState::FatallyClosed) {
+            return;
+        }
+        self.shard.close(CloseFrame::RESUME);
+        let reading = async {
+            while let Some(Ok(Message::Text(text))) = self.shard.next().await {
+                if self.text(&text).await.is_err() {
+                    return;
+                }
+            }
+        };
+        // Whatever is not read by then is replayed to the next holder.
+        let _late = tokio::time::timeout(CLOSING, reading).await.is_err();
+    }
+
+    async fn hand_over(&mut self) -> Outcome {
+        if let Some(batcher) = &self.batcher {
+            let session = batcher.origin().session_id.clone();
+            let drained = self.deps.marks.drained(&session);
+            let waited = tokio::select! {
+                waited = tokio::time::timeout(self.deps.drain, drained) => waited,
+                () = self.lease.lost() => return Outcome::Lost,
+            };
+            if waited.is_err() {
+                tracing::warn!(
+                    shard = %self.lease.shard(),
+                    "the hand-over does not wait longer for SQS; the next holder replays what is missing"
+                );
+            }
+        }
+        if let Err(error) = self.lease.release().await {
+            tracing::warn!(shard = %self.lease.shard(), error = %error, "the lease could not be released and will expire");
+        }
+        if let Some(batcher) = &self.batcher {
+            self.deps.marks.retire(&batcher.origin().session_id);
+        }
+        Outcome::HandedOver
+    }
+}
+
+fn until(slot: Timestamp, clock: &Clock) -> Duration {
+    Duration::from_millis(u64::try_from(slot.millis_since(clock.now())).unwrap_or(0))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge; the values stay far below 2^52")]
+fn float(value: u64) -> f64 {
+    value as f64
+}

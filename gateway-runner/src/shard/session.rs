@@ -1,0 +1,169 @@
+//! Taking up a session, and replacing one that was lost.
+//!
+//! **Invariant:** a session that is replaced leaves a coverage gap behind; it stays in the shard's record until SQS has
+//! accepted it.
+//! **Invariant:** a session is resumed only under the class map it began with, because ranges are kept per class.
+
+use std::sync::Arc;
+
+use guildhall_domain::Timestamp;
+use guildhall_domain::event::CLASS_MAP_VERSION;
+use guildhall_wire::CoverageGap;
+use twilight_gateway::Session;
+
+use super::{Deps, End, Reader};
+use crate::batch::{Batcher, Origin};
+use crate::gauges::Gauges;
+use crate::identify::Slot;
+use crate::journal::SessionRow;
+use crate::lease::{Lease, SessionRecord};
+use crate::meter::Meter;
+use crate::project;
+use crate::status::Phase;
+use crate::watermark::Mark;
+
+/// An event's own time may be a little before that of another one that arrived earlier.
+const REORDERING_MILLIS: i64 = 2_000;
+
+impl<'a> Reader<'a> {
+    /// Prepares to resume the session of the lease's record, or to identify when there is none.
+    pub(super) async fn start(
+        deps: &'a Deps,
+        lease: &'a Lease,
+        local: Option<(Arc<str>, Mark)>,
+        slot: Slot,
+    ) -> Result<Self, End> {
+        let record = lease.session().await;
+        let resumable = record.as_ref().filter(|record| record.class_map == CLASS_MAP_VERSION);
+        // On the disk the session was read on last, the journal reaches further than SQS.
+        let from = |record: &SessionRecord| match &local {
+            Some((session, mark)) if *session == record.session_id && mark.seq > record.accepted.seq => *mark,
+            _ => record.accepted,
+        };
+        let resume = resumable.map(|record| {
+            let session = Session::new(from(record).seq, record.session_id.as_ref().to_owned());
+            (session, record.resume_url.clone())
+        });
+        let mut reader = Self {
+            deps,
+            lease,
+            shard: Self::connect(deps, lease, slot, resume),
+            batcher: None,
+            lost: None,
+            gauges: Gauges::default(),
+            meter: Meter::default(),
+            replay_from: None,
+            close_code: 1006,
+            advanced: 0,
+            events: Vec::new(),
+            closed: Vec::new(),
+        };
+        match (&record, resumable) {
+            (Some(record), Some(_)) => reader.take_up(record, from(record)).await?,
+            (Some(record), None) => {
+                tracing::error!(
+                    shard = %lease.shard(),
+                    class_map = record.class_map,
+                    "the session was begun under another class map and is given up; a gap is recorded"
+                );
+                reader.lost = Some((record.session_id.clone(), record.accepted));
+            }
+            (None, _) => tracing::info!(shard = %lease.shard(), "there is no session to resume"),
+        }
+        Ok(reader)
+    }
+
+    async fn take_up(&mut self, record: &SessionRecord, from: Mark) -> Result<(), End> {
+        let shard = self.lease.shard();
+        tracing::info!(shard = %shard, seq = from.seq, accepted = record.accepted.seq, "taking up a session");
+        self.deps.marks.begin(&record.session_id, from);
+        let row = SessionRow { shard, session_id: record.session_id.clone(), mark: from };
+        self.deps.journal.put_session(row).await?;
+        let origin = Origin {
+            shard,
+            session_id: record.session_id.clone(),
+            started: record.started,
+            class_map: record.class_map,
+        };
+        self.batcher = Some(Batcher::new(origin, from));
+        self.advanced = from.seq;
+        self.replay_from = Some(from.at);
+        self.send_gaps(record.gaps.clone()).await
+    }
+
+    /// A new session begins: the old one, if there was one, is lost.
+    pub(super) async fn ready(&mut self, text: &str, seq: u64) -> Result<(), End> {
+        let ready = match project::ready(text) {
+            Ok(ready) => ready,
+            Err(error) => {
+                let error = guildhall_runtime::telemetry::chain(&error);
+                tracing::error!(shard = %self.lease.shard(), error, "READY could not be read");
+                return Ok(());
+            }
+        };
+        let now = self.deps.clock.now();
+        let mut lost = self.lost.take();
+        if let Some(mut old) = self.batcher.take() {
+            old.close_all(&mut self.closed);
+            let session = old.origin().session_id.clone();
+            self.submit().await?;
+            self.deps.marks.retire(&session);
+            lost = Some((session, old.read()));
+        }
+        let mut gaps = self.lease.open_gaps().await;
+        if let Some((session, mark)) = lost {
+            let gap = gap(&session, mark, now);
+            metrics::counter!("sessions_lost_total").increment(1);
+            tracing::error!(
+                shard = %self.lease.shard(),
+                from = %gap.from,
+                to = %gap.to,
+                "the session could not be resumed; a coverage gap is recorded"
+            );
+            gaps.push(gap);
+        }
+        let session_id: Arc<str> = ready.session_id.into();
+        let record = SessionRecord {
+            session_id: session_id.clone(),
+            resume_url: ready.resume_url,
+            started: now,
+            class_map: CLASS_MAP_VERSION,
+            accepted: Mark { seq, at: now },
+            gaps: gaps.clone(),
+        };
+        let shard = self.lease.shard();
+        self.lease.put_session(record).await?;
+        let mark = Mark { seq, at: now };
+        self.deps.marks.begin(&session_id, mark);
+        self.deps.journal.put_session(SessionRow { shard, session_id: session_id.clone(), mark }).await?;
+        let origin = Origin { shard, session_id, started: now, class_map: CLASS_MAP_VERSION };
+        self.batcher = Some(Batcher::new(origin, Mark { seq: seq.saturating_sub(1), at: now }));
+        self.advanced = seq;
+        self.gauges.clear();
+        self.replay_from = None;
+        self.deps.status.set(shard.id, Some(Phase::Active));
+        self.send_gaps(gaps).await
+    }
+
+    async fn send_gaps(&mut self, gaps: Vec<CoverageGap>) -> Result<(), End> {
+        let Some(batcher) = &mut self.batcher else { return Ok(()) };
+        if gaps.is_empty() {
+            return Ok(());
+        }
+        for gap in gaps {
+            batcher.gap(gap, &mut self.closed);
+        }
+        let ids = self.submit().await?;
+        self.lease.gaps_sent(ids).await;
+        Ok(())
+    }
+}
+
+fn gap(session: &str, safe: Mark, now: Timestamp) -> CoverageGap {
+    CoverageGap {
+        lost_session: session.to_owned(),
+        after_seq: safe.seq,
+        from: safe.at.plus_millis(-REORDERING_MILLIS),
+        to: now,
+    }
+}
