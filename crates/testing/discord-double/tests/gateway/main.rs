@@ -4,7 +4,9 @@ mod client;
 mod faults;
 mod handshake;
 mod harness;
+mod http;
 mod resume;
+mod traffic;
 mod transport;
 
 /// The bot's token in these tests.
