@@ -125,3 +125,11 @@ impl Double {
         while self.server.join_next().await.is_some() {}
     }
 }
+
+impl Drop for Double {
+    fn drop(&mut self) {
+        self.traffic.cancel();
+        self.gateway.cancel();
+        self.stop.cancel();
+    }
+}

@@ -6,6 +6,7 @@
 
 mod community;
 mod connection;
+mod content;
 mod frame;
 mod handshake;
 mod hub;
@@ -29,7 +30,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use self::community::{Community, GuildCreate, MemberQuery};
+pub use self::community::{Community, GuildCreate, MemberQuery, Members};
 pub use self::connection::routes;
 use self::hub::Hub;
 use self::limits::IdentifyLimits;
@@ -130,6 +131,11 @@ impl Gateway {
         self.0.stop.cancel();
         self.0.tasks.close();
         self.0.tasks.wait().await;
+    }
+
+    /// Ends every connection without waiting.
+    pub(crate) fn cancel(&self) {
+        self.0.stop.cancel();
     }
 
     /// Puts an event into the streams of the sessions subscribed to it.

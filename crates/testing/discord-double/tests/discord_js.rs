@@ -14,7 +14,8 @@ const DIRECTORY: &str = "GUILDHALL_DISCORDJS_DIR";
 async fn discord_js_is_at_home() {
     #[expect(clippy::disallowed_methods, reason = "the place of node_modules is the test environment's business")]
     let directory = std::env::var_os(DIRECTORY).expect("run `cargo xtask test`, which installs what the tests need");
-    let double = Double::start(Config::new(21, Clock::fixed(Timestamp::from_secs(1_767_268_800)))).await.expect("starts");
+    let double =
+        Double::start(Config::new(21, Clock::fixed(Timestamp::from_secs(1_767_268_800)))).await.expect("starts");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/discordjs/smoke.mjs");
     let output = Command::new("node")
         .arg(script)

@@ -29,6 +29,8 @@ pub struct MemberQuery {
 pub struct Community {
     /// The application's id and flags.
     pub application: (ApplicationId, u64),
+    /// The account of the bot.
+    pub bot: UserId,
     /// The JSON of the bot's user.
     pub bot_user: Box<dyn Fn() -> Value + Send + Sync>,
     /// The guilds the bot belongs to.
@@ -37,9 +39,11 @@ pub struct Community {
     /// builds on it. The number is the `large_threshold`. Not called for a guild the bot does not belong to.
     pub guild_create: GuildCreate,
     /// The JSON of the members that match.
-    pub members: Box<dyn Fn(&MemberQuery) -> Vec<Value> + Send + Sync>,
+    pub members: Members,
 }
 
+/// See [`Community::members`].
+pub type Members = Box<dyn Fn(&MemberQuery) -> Vec<Value> + Send + Sync>;
 /// See [`Community::guild_create`].
 pub type GuildCreate = Box<dyn Fn(GuildId, usize, &mut dyn FnMut(Dispatch)) + Send + Sync>;
 
@@ -54,6 +58,7 @@ impl Community {
         let (bot_user, guild_ids, guild_create, members) = (weak(), weak(), weak(), weak());
         Self {
             application: (world.application_id(), APPLICATION_FLAGS),
+            bot: world.bot_id(),
             bot_user: Box::new(move || bot_user.upgrade().map(|world| world.bot_user()).unwrap_or_default()),
             guild_ids: Box::new(move || {
                 let Some(world) = guild_ids.upgrade() else { return Vec::new() };

@@ -14,6 +14,7 @@ use axum::routing::any;
 use axum::{Router, extract::Path};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
+use guildhall_domain::UserId;
 use http::StatusCode;
 use serde::Deserialize;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -21,7 +22,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::link::{End, Link, Next};
 use super::protocol::{CloseCode, Incoming, op};
 use super::transport::Transport;
-use super::{Gateway, frame, lock};
+use super::{Gateway, content, frame, lock};
 
 /// How many events are encoded between two looks at the outbox.
 const BATCH: usize = 256;
@@ -98,7 +99,7 @@ async fn serve(
             let mut reader = Reader { gateway: &gateway, link: &link, address, sends: VecDeque::new() };
             tokio::select! {
                 end = reader.run(&mut stream) => end,
-                end = write(&link, &mut sink, transport) => end,
+                end = write(&link, gateway.0.community.bot, &mut sink, transport) => end,
                 end = link.ended() => end,
                 // As Discord does when it restarts a host: the session can be resumed elsewhere.
                 () = gateway.0.stop.cancelled() => End::Close(1001, "Going away."),
@@ -126,7 +127,7 @@ async fn serve(
 }
 
 /// Sends until told to stop. Events are fed in batches and flushed when there are no more.
-async fn write(link: &Link, sink: &mut SplitSink<WebSocket, Message>, mut transport: Transport) -> End {
+async fn write(link: &Link, bot: UserId, sink: &mut SplitSink<WebSocket, Message>, mut transport: Transport) -> End {
     let mut batch = Vec::with_capacity(BATCH);
     loop {
         let sent = match link.next() {
@@ -141,7 +142,9 @@ async fn write(link: &Link, sink: &mut SplitSink<WebSocket, Message>, mut transp
                 } else {
                     let mut sent = Ok(());
                     for (sequence, event) in batch.drain(..) {
-                        let payload = frame::dispatch(event.event, sequence, &event.data);
+                        let withheld = content::withheld(&session, &event, bot);
+                        let data = withheld.as_deref().unwrap_or(&event.data);
+                        let payload = frame::dispatch(event.event, sequence, data);
                         sent = sent.and(feed(sink, &mut transport, payload).await);
                     }
                     if !rest.is_zero() {
@@ -228,7 +231,7 @@ impl Reader<'_> {
                 self.link.send(frame::heartbeat_ack());
             }
             (op::IDENTIFY | op::RESUME, Some(_)) => return Err(CloseCode::AlreadyAuthenticated),
-            (op::IDENTIFY, None) => self.gateway.identify(self.link, payload.data()?)?,
+            (op::IDENTIFY, None) => self.gateway.identify(self.link, &payload.data()?)?,
             (op::RESUME, None) => self.gateway.resume(self.link, &payload.data()?, self.address)?,
             (op::PRESENCE_UPDATE | op::VOICE_STATE_UPDATE | op::REQUEST_GUILD_MEMBERS, None) => {
                 return Err(CloseCode::NotAuthenticated);

@@ -19,7 +19,7 @@ use super::{Gateway, frame, intents, lock};
 use crate::dispatch::Dispatch;
 
 impl Gateway {
-    pub(super) fn identify(&self, link: &Arc<Link>, identify: Identify) -> Result<(), CloseCode> {
+    pub(super) fn identify(&self, link: &Arc<Link>, identify: &Identify) -> Result<(), CloseCode> {
         let plan = &self.0.plan;
         self.check_token(&identify.token)?;
         let (id, count) = identify.shard.unwrap_or((0, 1));

@@ -117,6 +117,13 @@ impl TrafficControl {
         }
     }
 
+    /// Ends the traffic without waiting.
+    pub(crate) fn cancel(&self) {
+        if let Some(run) = self.present().as_ref() {
+            run.stop.cancel();
+        }
+    }
+
     /// Waits until the traffic ends by itself.
     pub async fn finished(&self) {
         let run = self.present().clone();

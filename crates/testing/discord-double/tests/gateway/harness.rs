@@ -73,6 +73,7 @@ impl Harness {
 fn community(guilds: u64) -> Community {
     Community {
         application: (ApplicationId::new(1).expect("small"), 0),
+        bot: UserId::new(1).expect("small"),
         bot_user: Box::new(|| json!({"id": "1", "username": "bot", "bot": true})),
         guild_ids: Box::new(move || (0..guilds).map(guild).collect()),
         guild_create: Box::new(|guild, _, then| {

@@ -1,8 +1,8 @@
 //! The smallest HTTP client for the control API.
 
-use http_body_util::{BodyExt, Full};
 use axum::body::Bytes;
 use http::Request;
+use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;

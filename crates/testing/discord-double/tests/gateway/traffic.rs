@@ -236,7 +236,10 @@ async fn guilds_sessions_and_faults_over_the_control_api() {
     let (_, answer) = call("GET", &format!("{control}/ledger/sessions"), None).await;
     assert_eq!(answer["sessions"][0]["session_id"], ready["session_id"]);
     assert_eq!((&answer["sessions"][0]["shard_id"], &answer["sessions"][0]["connected"]), (&json!(0), &json!(true)));
-    assert_eq!((&answer["counts"]["identifies"], &answer["session_start_limit"]["remaining"]), (&json!(1), &json!(999)));
+    assert_eq!(
+        (&answer["counts"]["identifies"], &answer["session_start_limit"]["remaining"]),
+        (&json!(1), &json!(999))
+    );
 
     let faults = format!("{control}/faults");
     let (status, answer) = call("POST", &faults, Some(&json!({"kind": "drop_connections", "shard": 5}))).await;

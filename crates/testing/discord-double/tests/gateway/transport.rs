@@ -1,5 +1,8 @@
 //! Plain text, zlib-stream and zstd-stream.
 
+use guildhall_discord_double::dispatch::Dispatch;
+use guildhall_discord_double::gateway::intents;
+
 use super::client::{Client, identify};
 use super::harness::{ALL, Harness, guild};
 
@@ -31,7 +34,7 @@ async fn a_payload_larger_than_any_buffer_arrives_whole() {
         client.send(&identify((0, 1), ALL)).await;
         client.event("READY").await;
         client.event("GUILD_CREATE").await;
-        harness.gateway.dispatch(guildhall_discord_double::dispatch::Dispatch {
+        harness.gateway.dispatch(Dispatch {
             guild: Some(guild(0)),
             event: "GUILD_CREATE",
             data: serde_json::json!({ "noise": noise }).to_string().into(),
@@ -46,4 +49,21 @@ async fn a_payload_larger_than_any_buffer_arrives_whole() {
 async fn an_unknown_compression_is_refused() {
     let harness = Harness::start(0, |_| {}).await;
     assert!(Client::dial(&format!("{}?v=10", harness.url), "lzma-stream").await.is_err());
+}
+
+#[tokio::test]
+async fn without_the_content_intent_messages_come_without_content() {
+    let harness = Harness::start(1, |_| {}).await;
+    let (mut client, _) = Client::identified(&harness.url, (0, 1), intents::GUILD_MESSAGES).await;
+    for (author, content) in [("5", ""), ("1", "text")] {
+        let message = serde_json::json!({"author": {"id": author}, "mentions": [], "content": "text"});
+        harness.gateway.dispatch(Dispatch {
+            guild: Some(guild(0)),
+            event: "MESSAGE_CREATE",
+            data: message.to_string().into(),
+            intents: intents::GUILD_MESSAGES,
+            counts: Vec::new(),
+        });
+        assert_eq!(client.event("MESSAGE_CREATE").await["content"], content);
+    }
 }
