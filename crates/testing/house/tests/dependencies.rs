@@ -59,7 +59,8 @@ const BEHIND_ONE_DOOR: &[(&str, &[&str])] = &[
     ("aws-sdk-sqs", &["queue", "devstack"]),
     ("redis", &["cache"]),
     ("rusqlite", &["gateway-runner"]),
-    ("twilight-http", &["discord"]),
+    // The runner asks for `/gateway/bot` and nothing else.
+    ("twilight-http", &["discord", "gateway-runner"]),
     ("ed25519-dalek", &["discord", "discord-double", "devstack"]),
     ("lambda_runtime", &["runtime"]),
     ("lambda_http", &["runtime"]),
