@@ -109,3 +109,16 @@ fn activity(at: Timestamp, peak: f64) -> f64 {
     let angle = (f64::from(seconds) / 3_600.0 - peak) / 24.0 * std::f64::consts::TAU;
     QUIETEST + (1.0 - QUIETEST) * (angle.cos() + 1.0) / 2.0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evenings_are_lively_and_mornings_quiet() {
+        let at = |hour: i64| Timestamp::from_secs(1_767_225_600 + hour * 3_600);
+        assert!((activity(at(20), 20.0) - 1.0).abs() < 1e-9);
+        assert!((activity(at(8), 20.0) - QUIETEST).abs() < 1e-9);
+        assert!(activity(at(17), 20.0) > activity(at(14), 20.0));
+    }
+}

@@ -191,7 +191,14 @@ impl Reader<'_> {
         loop {
             let message = tokio::select! {
                 message = stream.next() => message,
-                () = sleep_until(deadline) => return CloseCode::SessionTimedOut.into(),
+                // A connection that plays dead leaves it to the client to notice.
+                () = sleep_until(deadline) => {
+                    if !self.link.is_silent() {
+                        return CloseCode::SessionTimedOut.into();
+                    }
+                    deadline = Instant::now() + patience;
+                    continue;
+                }
             };
             let text = match message {
                 Some(Ok(Message::Text(text))) => text,
@@ -201,6 +208,7 @@ impl Reader<'_> {
                 Some(Err(_)) | None => return End::Client(None),
             };
             if self.link.is_silent() {
+                deadline = Instant::now() + patience;
                 continue;
             }
             match self.handle(&text) {

@@ -169,9 +169,9 @@ impl Session {
         if state.link.as_ref().is_none_or(|own| own.number != link.number) {
             return;
         }
-        let from = usize::try_from(state.sent + 1 - state.first).unwrap_or(usize::MAX);
-        let next = state.sent + 1;
-        batch.extend((next..).zip(state.buffer.iter().skip(from).take(limit).map(Arc::clone)));
+        let from = usize::try_from(state.sent + 1 - state.first).unwrap_or(usize::MAX).min(state.buffer.len());
+        let to = from.saturating_add(limit).min(state.buffer.len());
+        batch.extend((state.sent + 1..).zip(state.buffer.range(from..to).map(Arc::clone)));
         state.sent += batch.len() as u64;
     }
 
