@@ -122,8 +122,14 @@ fn learn(checkout: &Checkout, postgres: &Postgres, server: &str) -> Result<Data>
     if !compiled {
         bail!("the store does not compile against its own migrations (see above)");
     }
+    let fresh = read(&folder)?;
+    if fresh.is_empty() {
+        bail!(
+            "the store compiled without writing the data of a single query: sqlx no longer works as this command expects"
+        );
+    }
     task.done("compiled");
-    read(&folder)
+    Ok(fresh)
 }
 
 fn migrations(folder: &Path) -> Result<Vec<PathBuf>> {

@@ -6,7 +6,7 @@
 use std::{
     fs,
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail};
@@ -38,7 +38,7 @@ pub(super) fn install(subject: &'static str, packages: &[&str], purpose: &str) -
         );
     };
     let task = console::task(subject, &format!("installing {list} with apt"));
-    let new_servers: Vec<&str> = missing.iter().copied().filter(|name| is_server(name)).collect();
+    let clusters = clusters();
     {
         let _quiet = QuietServices::begin(&root)?;
         let get = || {
@@ -54,14 +54,12 @@ pub(super) fn install(subject: &'static str, packages: &[&str], purpose: &str) -
             update(&root)?;
             get().with_context(|| {
                 format!(
-                    "{purpose} could not be installed\n  install it yourself (apt-get install {list}) and start again"
+                    "{purpose} could not be installed\n  is there a network? otherwise install it yourself (apt-get install {list}) and start again"
                 )
             })?;
         }
     }
-    for server in new_servers {
-        keep_off(&root, server);
-    }
+    keep_off(&root, &missing, &clusters);
     task.done("installed");
     Ok(())
 }
@@ -73,7 +71,9 @@ pub(super) fn offers(package: &str) -> bool {
 
 /// Makes sure that there are package lists to look into.
 pub(super) fn lists() -> Result<()> {
-    if offers("libc6") {
+    // Images are delivered without lists, and what is installed is known without them: only the files tell.
+    let downloaded = fs::read_dir("/var/lib/apt/lists").into_iter().flatten().flatten();
+    if downloaded.into_iter().any(|entry| entry.file_name().to_string_lossy().contains("_dists_")) {
         return Ok(());
     }
     match Root::find() {
@@ -95,10 +95,6 @@ pub(super) fn is_installed(package: &str) -> bool {
         .is_ok_and(|status| status.trim() == "installed")
 }
 
-fn is_server(package: &str) -> bool {
-    package.starts_with("postgresql") || package == "redis-server"
-}
-
 /// The way to root: being it, or sudo.
 #[derive(Debug)]
 pub(super) struct Root {
@@ -118,7 +114,8 @@ impl Root {
 
     pub(super) fn program(&self, name: &str) -> Program {
         if self.sudo {
-            Program::new("sudo").args(["-n", "--preserve-env=DEBIAN_FRONTEND", name])
+            // Through `env`: sudo drops the variables of its caller.
+            Program::new("sudo").args(["-n", "env", "DEBIAN_FRONTEND=noninteractive", name])
         } else {
             Program::new(name)
         }
@@ -157,15 +154,18 @@ impl Drop for QuietServices<'_> {
     }
 }
 
+/// Where Debian says which PostgreSQL clusters of its own start at boot.
+fn clusters() -> Vec<PathBuf> {
+    let versions = fs::read_dir("/etc/postgresql").into_iter().flatten().flatten();
+    versions.map(|version| version.path().join("main/start.conf")).filter(|path| path.is_file()).collect()
+}
+
 /// What a fresh installation would start at the next boot is told not to.
-fn keep_off(root: &Root, package: &str) {
-    if package == "redis-server" && find("systemctl").is_some() {
-        let _ = root.program("systemctl").args(["disable", "redis-server"]).succeeds();
+fn keep_off(root: &Root, installed: &[&str], clusters_before: &[PathBuf]) {
+    if installed.contains(&"redis-server") {
+        let _ = root.program("update-rc.d").args(["redis-server", "disable"]).succeeds();
     }
-    if let Some(major) = package.strip_prefix("postgresql-").filter(|rest| rest.chars().all(|c| c.is_ascii_digit())) {
-        let start = format!("/etc/postgresql/{major}/main/start.conf");
-        if Path::new(&start).exists() {
-            let _ = root.program("sed").args(["-i", "s/^auto$/manual/", &start]).succeeds();
-        }
+    for cluster in clusters().iter().filter(|cluster| !clusters_before.contains(cluster)) {
+        let _ = root.program("sed").args(["-i", "s/^auto$/manual/"]).arg(cluster).succeeds();
     }
 }

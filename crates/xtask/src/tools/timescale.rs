@@ -78,7 +78,7 @@ fn build(path: &Path, postgres: &Postgres) -> Result<()> {
     apt::install("timescaledb", &needed, "what TimescaleDB is built with")?;
     let task = console::task(
         "timescaledb",
-        "building the Apache edition from Debian's source package, once, in about two minutes",
+        "building the Apache edition from Debian's source package, once, in about a minute",
     );
     let source = fetch(path)?;
     let tree = path.join("build");
