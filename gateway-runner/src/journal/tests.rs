@@ -1,1 +1,172 @@
+use std::collections::BTreeSet;
+use std::fs;
+use std::time::Duration;
 
+use guildhall_test_kit::until;
+
+use super::*;
+
+const SHARD: ShardId = ShardId { id: 3, count: 4 };
+const NOW: Timestamp = Timestamp::from_secs(1);
+
+fn open(folder: &Path, max_bytes: u64) -> (Journal, Found) {
+    let (journal, found, _thread) = Journal::open(folder, max_bytes, "holder", 2, NOW).expect("opens");
+    (journal, found)
+}
+
+fn mark(seq: u64) -> Mark {
+    Mark { seq, at: Timestamp::from_secs(i64::try_from(seq).expect("small")) }
+}
+
+fn entry(id: i64, class: PriorityClass, bytes: usize) -> Entry {
+    Entry {
+        id,
+        class,
+        shard: SHARD,
+        session: "session".into(),
+        first_event: Some(id.cast_unsigned()),
+        first_at: NOW,
+        body: format!("{id:0bytes$}"),
+    }
+}
+
+fn session(seq: u64) -> SessionRow {
+    SessionRow { shard: SHARD, session_id: "session".into(), mark: mark(seq) }
+}
+
+/// Ends the thread and waits for the lock to be free.
+async fn close(journal: Journal, folder: &Path) {
+    drop(journal);
+    until("the journal's lock", Duration::from_secs(10), || async {
+        Store::open_or_set_aside(folder, "holder", 2, NOW).ok().map(drop)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_most_urgent_goes_first_and_then_the_oldest() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, _) = open(folder.path(), 1 << 20);
+    let classes = [PriorityClass::Low, PriorityClass::High, PriorityClass::Critical, PriorityClass::High];
+    for (id, class) in (1..).zip(classes) {
+        journal.append(entry(id, class, 10), mark(1)).await.expect("kept");
+    }
+    let ids = |entries: Vec<Entry>| entries.into_iter().map(|entry| entry.id).collect::<Vec<_>>();
+    // Shard 3 of two queues goes to queue 1.
+    assert_eq!(ids(journal.fetch(1, 10, 1 << 20, vec![]).await.expect("usable")), [3, 2, 4, 1]);
+    assert_eq!(ids(journal.fetch(1, 2, 1 << 20, vec![3]).await.expect("usable")), [2, 4]);
+    assert_eq!(ids(journal.fetch(1, 10, 25, vec![]).await.expect("usable")), [3, 2], "bounded by bytes");
+    assert_eq!(ids(journal.fetch(0, 10, 1 << 20, vec![]).await.expect("usable")), [0_i64; 0]);
+    journal.accepted(vec![3, 4]).await.expect("usable");
+    assert_eq!(ids(journal.fetch(1, 10, 1 << 20, vec![]).await.expect("usable")), [2, 1]);
+}
+
+#[tokio::test]
+async fn what_was_appended_survives_with_its_watermark() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, found) = open(folder.path(), 1 << 20);
+    assert_eq!(found.predecessor, None);
+    journal.put_session(session(5)).await.expect("kept");
+    journal.append(entry(1, PriorityClass::High, 10), mark(9)).await.expect("kept");
+    journal.append(entry(2, PriorityClass::High, 10), mark(12)).await.expect("kept");
+    journal.advance(SHARD, "session".into(), mark(20)).await.expect("kept");
+    journal.advance(SHARD, "another".into(), mark(99)).await.expect("ignored: not the shard's session");
+    journal.accepted(vec![1]).await.expect("kept");
+    close(journal, folder.path()).await;
+    let (journal, found) = open(folder.path(), 1 << 20);
+    assert_eq!(found.sessions, [session(20)]);
+    assert_eq!(found.pending, [("session".into(), 2, Some(2), NOW)]);
+    assert_eq!(found.predecessor.as_deref(), Some("holder"));
+    assert_eq!(journal.next_id(), 3);
+}
+
+#[tokio::test]
+async fn a_full_journal_waits_until_sqs_has_taken_something() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, _) = open(folder.path(), 4_096);
+    for id in 1..=4 {
+        journal.append(entry(id, PriorityClass::High, 1_000), mark(1)).await.expect("kept");
+    }
+    assert_eq!(journal.free_bytes(), 0);
+    {
+        let fifth = journal.append(entry(5, PriorityClass::High, 1_000), mark(1));
+        let mut fifth = std::pin::pin!(fifth);
+        assert!(futures_util::FutureExt::now_or_never(&mut fifth).is_none(), "there is no room");
+        journal.accepted(vec![2]).await.expect("usable");
+        tokio::time::timeout(Duration::from_secs(10), fifth).await.expect("room was made").expect("kept");
+    }
+    let kept: Vec<_> = journal.fetch(1, 10, 1 << 20, vec![]).await.expect("usable").iter().map(|e| e.id).collect();
+    assert_eq!(kept, [1, 3, 4, 5]);
+    close(journal, folder.path()).await;
+    // The bound also counts what was found on the disk, and a lowered one is paid back first.
+    let (journal, _) = open(folder.path(), 2_048);
+    assert_eq!(journal.free_bytes(), 0);
+    journal.accepted(vec![1, 3, 4]).await.expect("usable");
+    until("room", Duration::from_secs(10), || async { (journal.free_bytes() == 1_024).then_some(()) }).await;
+}
+
+#[tokio::test]
+async fn one_process_at_a_time() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_journal, _) = open(folder.path(), 1 << 20);
+    let second = Journal::open(folder.path(), 1 << 20, "second", 1, NOW).err().expect("locked");
+    assert!(matches!(second, OpenError::InUse(_)), "{second:?}");
+    assert!(second.to_string().contains("RUNNER_JOURNAL_DIR"));
+}
+
+/// The files as a killed process leaves them, cut at every point a write could have reached.
+#[tokio::test]
+async fn every_truncation_of_the_log_gives_a_whole_number_of_transactions() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, _) = open(folder.path(), 1 << 20);
+    journal.put_session(session(0)).await.expect("kept");
+    for id in 1..=12 {
+        journal.append(entry(id, PriorityClass::High, 700), mark(id.cast_unsigned())).await.expect("kept");
+        // A reply means that everything before it is committed: one transaction each.
+        let kept = journal.fetch(1, 20, 1 << 20, vec![]).await.expect("usable");
+        assert_eq!(kept.len(), usize::try_from(id).expect("small"));
+    }
+    let database = fs::read(folder.path().join("journal.db")).expect("readable");
+    let log = fs::read(folder.path().join("journal.db-wal")).expect("a log that was not folded in yet");
+    let mut seen = BTreeSet::new();
+    // Every 499th byte reaches each page, header and boundary over the run; the last bytes are all tried.
+    let cuts = (0..log.len()).step_by(499).chain(log.len().saturating_sub(40)..=log.len());
+    for cut in cuts {
+        let copy = tempfile::tempdir().expect("a folder");
+        fs::write(copy.path().join("journal.db"), &database).expect("written");
+        fs::write(copy.path().join("journal.db-wal"), &log[..cut]).expect("written");
+        let (_store, found) = Store::open_or_set_aside(copy.path(), "next", 2, NOW).expect("opens or is set aside");
+        let pending = found.pending.len() as u64;
+        let ids: Vec<_> = found.pending.iter().map(|(_, id, ..)| id.cast_unsigned()).collect();
+        assert_eq!(ids, (1..=pending).collect::<Vec<_>>(), "cut at {cut}: a prefix of what was committed");
+        let local = found.sessions.first().map_or(0, |row| row.mark.seq);
+        assert_eq!(local, pending, "cut at {cut}: the watermark and the envelopes are of one transaction");
+        seen.insert(pending);
+    }
+    assert!(seen.len() >= 12, "the cuts reached the transactions: {seen:?}");
+    assert_eq!(seen.last(), Some(&12), "the whole log gives everything");
+}
+
+#[tokio::test]
+async fn a_damaged_database_is_set_aside_and_work_goes_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, _) = open(folder.path(), 1 << 20);
+    for id in 1..=50 {
+        journal.append(entry(id, PriorityClass::High, 2_000), mark(1)).await.expect("kept");
+    }
+    close(journal, folder.path()).await;
+    let path = folder.path().join("journal.db");
+    let whole = fs::read(&path).expect("readable");
+    for cut in [100, whole.len() / 3, whole.len() / 2, whole.len() - 5_000] {
+        let copy = tempfile::tempdir().expect("a folder");
+        fs::write(copy.path().join("journal.db"), &whole[..cut]).expect("written");
+        let (journal, found) = open(copy.path(), 1 << 20);
+        let aside = found.set_aside.expect("found to be damaged");
+        assert_eq!(fs::read(&aside).expect("kept").len(), cut);
+        journal.append(entry(1, PriorityClass::High, 10), mark(1)).await.expect("kept");
+        assert_eq!(journal.fetch(1, 10, 1 << 20, vec![]).await.expect("usable").len(), 1);
+    }
+    let copy = tempfile::tempdir().expect("a folder");
+    fs::write(copy.path().join("journal.db"), b"this was never a database, and is long enough to be looked at").expect("written");
+    assert!(open(copy.path(), 1 << 20).1.set_aside.is_some());
+}
