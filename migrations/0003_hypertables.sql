@@ -26,7 +26,7 @@ BEGIN
     PERFORM create_hypertable('gauges', 'slot', chunk_time_interval => interval '1 day', create_default_indexes => false);
     PERFORM create_hypertable('metrics_snapshots', 'bucket', chunk_time_interval => interval '30 days', create_default_indexes => false);
 
-    IF current_setting('timescaledb.license') = 'timescale' THEN
+    IF current_setting('timescaledb.license', true) = 'timescale' THEN
         EXECUTE 'ALTER TABLE events SET (timescaledb.enable_columnstore,
             timescaledb.segmentby = ''guild_id'', timescaledb.orderby = ''ts, source_id, seq, idx'')';
         EXECUTE 'ALTER TABLE metrics_snapshots SET (timescaledb.enable_columnstore,

@@ -1,0 +1,11 @@
+//! The store on real databases: plain PostgreSQL and TimescaleDB's Apache edition.
+
+mod claims;
+mod ingest;
+mod migrations;
+mod model;
+mod rollup;
+mod settings;
+mod stats;
+mod support;
+mod voice;
