@@ -5,9 +5,12 @@ use std::{
     io::{BufRead, BufReader},
     path::Path,
     process::{Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::ambient;
 
@@ -72,9 +75,10 @@ impl Program {
     /// Runs it on the user's terminal. `Ok(false)` when it failed: it has said why itself.
     pub(crate) fn in_the_open(mut self) -> Result<bool> {
         ambient::check_stop()?;
-        let status = self.command.status().with_context(|| format!("cannot start `{}`", self.shown))?;
+        let mut child = self.command.spawn().with_context(|| format!("cannot start `{}`", self.shown))?;
+        let status = ending_on_request(child.id(), || child.wait());
         ambient::check_stop()?;
-        Ok(status.success())
+        Ok(status.with_context(|| format!("cannot wait for `{}`", self.shown))?.success())
     }
 
     /// Like [`in_the_open`](Self::in_the_open), and hands each line of standard output to `observe` as well.
@@ -82,21 +86,18 @@ impl Program {
         ambient::check_stop()?;
         let mut child =
             self.command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start `{}`", self.shown))?;
-        if let Some(stdout) = child.stdout.take() {
-            let mut reader = BufReader::new(stdout);
-            let mut line = Vec::new();
-            // Bytes, not `lines()`: a test may print what is not UTF-8, and that must not end the run.
-            while reader.read_until(b'\n', &mut line).context("cannot read the program's output")? > 0 {
-                let text = String::from_utf8_lossy(&line);
-                let text = text.trim_end_matches(['\n', '\r']);
-                println!("{text}");
-                observe(text);
-                line.clear();
+        let stdout = child.stdout.take();
+        let status = ending_on_request(child.id(), || {
+            if let Some(stdout) = stdout {
+                each_line(BufReader::new(stdout), |line| {
+                    println!("{line}");
+                    observe(line);
+                })?;
             }
-        }
-        let status = child.wait().with_context(|| format!("cannot wait for `{}`", self.shown))?;
+            child.wait()
+        });
         ambient::check_stop()?;
-        Ok(status.success())
+        Ok(status.with_context(|| format!("cannot wait for `{}`", self.shown))?.success())
     }
 
     pub(crate) fn shown(&self) -> &str {
@@ -106,6 +107,38 @@ impl Program {
     pub(crate) fn into_command(self) -> Command {
         self.command
     }
+}
+
+/// Does `work`, which waits for the process `pid`, and asks that process to end when the user asks to stop: a request that
+/// comes as a signal to this process alone, not from the terminal, reaches nobody else.
+fn ending_on_request<T>(pid: u32, work: impl FnOnce() -> T) -> T {
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let watcher = scope.spawn(|| {
+            while !done.load(Ordering::SeqCst) {
+                if let (true, Some(pid)) = (ambient::stop_requested(), Pid::from_raw(pid.cast_signed())) {
+                    // Gone already is as good as ended.
+                    let _ = kill_process(pid, Signal::TERM);
+                    return;
+                }
+                std::thread::park_timeout(Duration::from_millis(50));
+            }
+        });
+        let result = work();
+        done.store(true, Ordering::SeqCst);
+        watcher.thread().unpark();
+        result
+    })
+}
+
+/// Bytes, not `lines()`: a test may print what is not UTF-8, and that must not end the run.
+fn each_line(mut reader: impl BufRead, mut observe: impl FnMut(&str)) -> std::io::Result<()> {
+    let mut line = Vec::new();
+    while reader.read_until(b'\n', &mut line)? > 0 {
+        observe(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']));
+        line.clear();
+    }
+    Ok(())
 }
 
 /// The full path of a program on PATH or in the places where distributions keep servers.

@@ -18,7 +18,7 @@ pub(super) struct Place {
 const TEXT: u64 = 0;
 
 pub(super) fn find(community: &Value, guild: Option<&str>, channel: Option<&str>, user: Option<&str>) -> Result<Place> {
-    let guilds = entries(guilds(community));
+    let guilds = entries(community);
     let guild = match guild {
         Some(wanted) => pick(&guilds, wanted, "guild")?,
         None => guilds.first().copied().context("the double has no guild")?,
@@ -50,7 +50,7 @@ pub(super) fn find(community: &Value, guild: Option<&str>, channel: Option<&str>
 
 /// The one line over an answer.
 pub(super) fn caption(community: &Value, place: &Place) -> String {
-    let guilds = entries(guilds(community));
+    let guilds = entries(community);
     let guild = guilds.iter().copied().find(|guild| id(guild) == place.guild);
     let named = |list: &Value, wanted: &str| {
         entries(list).into_iter().find(|entry| id(entry) == wanted).map_or_else(|| wanted.to_owned(), name)
@@ -65,24 +65,17 @@ pub(super) fn caption(community: &Value, place: &Place) -> String {
 /// Everything there is to name.
 pub(super) fn listing(community: &Value) -> String {
     let mut text = String::new();
-    for guild in entries(guilds(community)) {
+    for guild in entries(community) {
         let count = guild["member_count"].as_u64().map(|count| format!(", {count} members")).unwrap_or_default();
         let _ = writeln!(text, "{} ({}{count})", name(guild), id(guild));
-        for (title, list) in [("channels", &guild["channels"]), ("members", &guild["members"])] {
-            let owner = guild["owner_id"].as_str().unwrap_or_default();
-            let shown: Vec<String> = entries(list)
-                .into_iter()
-                .take(12)
-                .map(|entry| if id(entry) == owner { format!("{} (owner)", name(entry)) } else { name(entry) })
-                .collect();
-            let _ = writeln!(text, "  {title}: {}", shown.join(", "));
+        let channels: Vec<String> = entries(&guild["channels"]).into_iter().map(name).collect();
+        let _ = writeln!(text, "  channels: {}", channels.join(", "));
+        for member in entries(&guild["members"]) {
+            let rank = member["rank"].as_str().unwrap_or_default();
+            let _ = writeln!(text, "  {rank:<14} {:<24} {}", name(member), id(member));
         }
     }
     text
-}
-
-fn guilds(community: &Value) -> &Value {
-    if community.is_array() { community } else { &community["guilds"] }
 }
 
 fn entries(list: &Value) -> Vec<&Value> {
@@ -90,15 +83,11 @@ fn entries(list: &Value) -> Vec<&Value> {
 }
 
 fn id(entry: &Value) -> String {
-    let id = if entry["id"].is_string() { &entry["id"] } else { &entry["user"]["id"] };
-    id.as_str().unwrap_or_default().to_owned()
+    entry["id"].as_str().unwrap_or_default().to_owned()
 }
 
 fn name(entry: &Value) -> String {
-    ["name", "nick", "global_name", "username"]
-        .into_iter()
-        .find_map(|key| entry[key].as_str().or_else(|| entry["user"][key].as_str()))
-        .map_or_else(|| id(entry), str::to_owned)
+    entry["name"].as_str().map_or_else(|| id(entry), str::to_owned)
 }
 
 fn is_id(text: &str) -> bool {
@@ -108,7 +97,11 @@ fn is_id(text: &str) -> bool {
 /// By id, by name, then by the beginning of a name; `#` and `@` may lead.
 fn pick<'a>(entries: &[&'a Value], wanted: &str, what: &str) -> Result<&'a Value> {
     let wanted = wanted.trim_start_matches(['#', '@']).to_lowercase();
-    let exact = entries.iter().find(|entry| id(entry) == wanted || name(entry).to_lowercase() == wanted);
+    let is_called = |entry: &Value| {
+        let username = entry["username"].as_str().unwrap_or_default();
+        id(entry) == wanted || username == wanted || name(entry).to_lowercase() == wanted
+    };
+    let exact = entries.iter().find(|entry| is_called(entry));
     if let Some(found) = exact {
         return Ok(found);
     }
@@ -133,24 +126,28 @@ mod tests {
     use super::*;
 
     fn community() -> Value {
-        json!({"guilds": [{
+        json!([{
             "id": "100", "name": "Harbor", "owner_id": "301", "member_count": 3,
             "channels": [{"id": "201", "name": "Voice", "type": 2}, {"id": "202", "name": "general", "type": 0}],
-            "members": [{"user": {"id": "301", "username": "mira"}}, {"id": "302", "name": "milo"}],
-        }]})
+            "members": [
+                {"id": "301", "name": "Mira", "username": "mira.h", "rank": "owner"},
+                {"id": "302", "name": "Milo", "username": "milo", "rank": "member"},
+            ],
+        }])
     }
 
     #[test]
     fn defaults_can_do_everything() {
         let place = find(&community(), None, None, None).unwrap();
         assert_eq!(place, Place { guild: "100".into(), channel: "202".into(), user: "301".into() });
-        assert_eq!(caption(&community(), &place), "mira in #general of Harbor");
+        assert_eq!(caption(&community(), &place), "Mira in #general of Harbor");
     }
 
     #[test]
     fn people_and_places_are_found_by_name_beginning_and_id() {
         let find = |channel, user| find(&community(), Some("harb"), channel, user);
         assert_eq!(find(Some("#general"), Some("@milo")).unwrap().user, "302");
+        assert_eq!(find(None, Some("mira.h")).unwrap().user, "301");
         assert_eq!(find(Some("voi"), Some("302")).unwrap().channel, "201");
         assert_eq!(find(None, Some("123456789012345678")).unwrap().user, "123456789012345678");
     }
@@ -158,13 +155,15 @@ mod tests {
     #[test]
     fn an_unclear_name_lists_the_choices() {
         let error = find(&community(), None, None, Some("mi")).unwrap_err().to_string();
-        assert!(error.contains("more than one member") && error.contains("mira, milo"), "{error}");
+        assert!(error.contains("more than one member") && error.contains("Mira, Milo"), "{error}");
         let error = find(&community(), Some("x"), None, None).unwrap_err().to_string();
         assert!(error.contains("no guild") && error.contains("Harbor"), "{error}");
     }
 
     #[test]
-    fn the_listing_names_the_owner() {
-        assert!(listing(&community()).contains("members: mira (owner), milo"));
+    fn the_listing_says_who_is_what() {
+        let listing = listing(&community());
+        assert!(listing.starts_with("Harbor (100, 3 members)\n  channels: Voice, general\n"), "{listing}");
+        assert!(listing.contains("  owner          Mira                     301\n"), "{listing}");
     }
 }
