@@ -8,7 +8,7 @@ use std::{
     fs::File,
     os::unix::process::{CommandExt, ExitStatusExt},
     path::{Path, PathBuf},
-    process::{Child, Stdio},
+    process::{Child, ExitStatus, Stdio},
     time::Duration,
 };
 
@@ -178,14 +178,21 @@ impl Running {
 
     /// How it ended, when it has.
     pub(crate) fn has_ended(&mut self) -> Result<Option<String>> {
-        let status = self.child.try_wait().with_context(|| format!("cannot look after {}", self.name))?;
-        Ok(status.map(|status| {
-            self.ended = true;
-            match status.signal() {
-                Some(signal) => format!("signal {signal}"),
-                None => status.to_string(),
-            }
+        Ok(self.status()?.map(|status| match status.signal() {
+            Some(signal) => format!("signal {signal}"),
+            None => status.to_string(),
         }))
+    }
+
+    /// Whether it succeeded, when it has ended.
+    pub(crate) fn has_succeeded(&mut self) -> Result<Option<bool>> {
+        Ok(self.status()?.map(|status| status.success()))
+    }
+
+    fn status(&mut self) -> Result<Option<ExitStatus>> {
+        let status = self.child.try_wait().with_context(|| format!("cannot look after {}", self.name))?;
+        self.ended |= status.is_some();
+        Ok(status)
     }
 
     /// The end of its log.

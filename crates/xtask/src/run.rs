@@ -1,11 +1,13 @@
 //! `cargo xtask run`: the whole system on this machine, until Ctrl-C.
 
+mod build;
 mod stack;
 
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
+use self::build::Build;
 pub(crate) use self::stack::Announcement;
 use crate::{
     ambient::Stopwatch,
@@ -17,7 +19,7 @@ use crate::{
     lock,
     ports::Ports,
     process,
-    services::{Services, Wanted},
+    services::{self, Services, Wanted},
     tools::Tools,
 };
 
@@ -31,6 +33,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let _lock = lock::take(&state.join("lock"), "cargo xtask run")?;
     let discord = stack::Discord::from_settings(&dotenv::read(&checkout.path(".env"))?)?;
 
+    services::end_leftovers(&state)?;
+    // Compiling takes longest, so it goes on while everything else is made ready.
+    let build = Build::start(&checkout, &state)?;
+
     console::heading("tools");
     let mut tools = Tools::ready(&Cache::open()?)?;
     if arguments.flag("plain-postgres") {
@@ -39,10 +45,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 
     console::heading("services");
     let mut ports = Ports::open(&state);
-    let left = process::end_leftovers(&state)?;
-    if !left.is_empty() {
-        console::note("services", &format!("ended what a killed start had left running: {}", left.join(", ")));
-    }
     if arguments.flag("fresh") {
         stack::forget(&state)?;
     }
@@ -50,7 +52,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut services = Services::start(&tools, &state, &mut ports, wanted)?;
 
     console::heading("build");
-    build(&checkout)?;
+    build.finish()?;
 
     console::heading("system");
     let announcement = stack::start(&checkout, &state, &mut services, &mut ports, &discord)?;
@@ -96,25 +98,4 @@ pub(crate) fn register_commands(arguments: &[String]) -> Result<ExitCode> {
         .current_dir(checkout.root())
         .in_the_open()?;
     Ok(if succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn build(checkout: &Checkout) -> Result<()> {
-    let task = console::task("cargo", "building; the first time takes several minutes");
-    let built = Program::new("cargo")
-        .args([
-            "build",
-            "--locked",
-            "--package",
-            "guildhall-devstack",
-            "--package",
-            "guildhall-gateway-runner",
-            "--bins",
-        ])
-        .current_dir(checkout.root())
-        .in_the_open()?;
-    if !built {
-        bail!("the build failed (see above)\n  without a network, crates that were never downloaded cannot be built");
-    }
-    task.done("built");
-    Ok(())
 }

@@ -39,13 +39,18 @@ pub(crate) struct Wanted {
     pub(crate) both_databases: bool,
 }
 
+/// Ends what a killed start has left running. Comes before anything is started in `state`.
+pub(crate) fn end_leftovers(state: &Path) -> Result<()> {
+    let left = process::end_leftovers(state)?;
+    if !left.is_empty() {
+        console::note("services", &format!("ended what a killed start had left running: {}", left.join(", ")));
+    }
+    Ok(())
+}
+
 impl Services {
     /// Starts what is wanted and waits until each is ready.
     pub(crate) fn start(tools: &Tools, state: &Path, ports: &mut Ports, wanted: Wanted) -> Result<Self> {
-        let left = process::end_leftovers(state)?;
-        if !left.is_empty() {
-            console::note("services", &format!("ended what a killed start had left running: {}", left.join(", ")));
-        }
         let mut services = Self { running: Vec::new(), endpoints: Endpoints::default() };
         let settings = |name, timescale| PostgresSettings { name, timescale, throw_away: wanted.throw_away };
         let extended = tools.timescale.is_some();
@@ -67,7 +72,6 @@ impl Services {
 
     /// Only PostgreSQL, for what needs no more.
     pub(crate) fn start_postgres(tools: &Tools, state: &Path, ports: &mut Ports, name: &'static str) -> Result<Self> {
-        process::end_leftovers(state)?;
         let mut services = Self { running: Vec::new(), endpoints: Endpoints::default() };
         let settings = PostgresSettings { name, timescale: false, throw_away: true };
         services.endpoints.postgres = services.keep(postgres::start(tools, state, ports, settings)?);

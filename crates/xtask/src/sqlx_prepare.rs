@@ -19,7 +19,7 @@ use crate::{
     exec::Program,
     lock,
     ports::Ports,
-    services::Services,
+    services::{self, Services},
     tools::{Postgres, Tools},
 };
 
@@ -31,6 +31,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let checkout = Checkout::find()?;
     let state = checkout.state("sqlx")?;
     let _lock = lock::take(&state.join("lock"), "cargo xtask sqlx-prepare")?;
+    services::end_leftovers(&state)?;
     let tools = Tools::postgres_only()?;
     let services = Services::start_postgres(&tools, &state, &mut Ports::open(&state), "postgres")?;
     let server = &services.endpoints().postgres;

@@ -122,7 +122,8 @@ pub(super) fn start(
         account: Account::Own,
     })?;
     // Migrations and a day of history are part of becoming ready.
-    devstack.wait_ready(Duration::from_secs(180), || matches!(Announcement::read(state), Ok(Some(_))))?;
+    let ready = devstack.wait_ready(Duration::from_secs(180), || matches!(Announcement::read(state), Ok(Some(_))));
+    ready.context("the functions could not be started\n  if the data of an earlier start is in the way, `cargo xtask run --fresh` forgets it")?;
     services.adopt(devstack);
     let announcement = Announcement::of(checkout)?;
     task.done("ready");

@@ -9,7 +9,7 @@ use crate::{
     console,
     exec::Program,
     ports::Ports,
-    services::{Endpoints, Services, Wanted},
+    services::{self, Endpoints, Services, Wanted},
     sqlx_prepare,
     tools::{self, Tools},
 };
@@ -66,6 +66,7 @@ pub(super) fn prepare(bench: &mut Bench, _: &mut Tally) -> Result<()> {
     let tools = Tools::ready(&bench.cache)?;
     install_node_packages(bench)?;
     let state = bench.checkout.state("test")?;
+    services::end_leftovers(&state)?;
     let wanted = Wanted { throw_away: true, both_databases: true };
     let services = Services::start(&tools, &state, &mut Ports::open(&state), wanted)?;
     if services.endpoints().timescale.is_none() {
@@ -88,7 +89,7 @@ pub(super) fn dependencies(bench: &mut Bench, _: &mut Tally) -> Result<()> {
     // Not `advisories`: its database is a Git repository elsewhere, and the answer would change with the day.
     let deny = tools::cargo_deny(&bench.cache)?;
     let check = Program::new(deny)
-        .args(["--locked", "--log-level", "error", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"])
+        .args(["--locked", "--log-level", "error", "check", "bans", "licenses", "sources"])
         .current_dir(bench.checkout.root());
     expect(check, "a dependency breaks the rules of .deny.toml")
 }
