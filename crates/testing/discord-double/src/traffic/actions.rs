@@ -246,12 +246,14 @@ impl Scene<'_> {
             color: Some(self.rng.random_range(0..0x0100_0000)),
             ..RoleDraft::default()
         };
-        if let Some(role) = self.crowd.extra_roles.choose(self.rng).copied().filter(|_| self.rng.random_bool(0.4)) {
-            return self.guild.role_update(role, draft, by, self.at).ok();
-        }
-        if enough(&self.crowd.extra_roles, self.rng) {
+        // Deleting a role means looking at every member, so it is rare, as it is in life.
+        let full = enough(&self.crowd.extra_roles, self.rng);
+        if full && self.rng.random_bool(0.02) {
             let role = take(&mut self.crowd.extra_roles, self.rng)?;
             return self.guild.role_delete(role, by, self.at).ok();
+        }
+        if let Some(role) = self.crowd.extra_roles.choose(self.rng).copied().filter(|_| full) {
+            return self.guild.role_update(role, draft, by, self.at).ok();
         }
         let role = self.guild.role_create(draft, by, self.at);
         self.crowd.extra_roles.push(role);
