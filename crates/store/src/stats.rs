@@ -10,7 +10,7 @@ mod now;
 mod totals;
 
 pub use channels::{channel_series, channel_totals, top_channels};
-pub use guilds::{guild_series, guild_totals, ledger};
+pub use guilds::{guild_series, guild_totals};
 pub use members::{member_series, member_top_channels, member_totals, top_members};
 pub use now::{Freshness, Gap, Gauges, coverage_gaps, freshness, latest_gauges, open_voice};
 pub use totals::Totals;

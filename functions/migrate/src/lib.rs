@@ -7,6 +7,7 @@
 //! - **Failure policy:** a migration is one transaction; a failed one leaves the schema at its predecessor, and the
 //!   deployment stops.
 
+use guildhall_domain::Clock;
 use guildhall_runtime::{ConfigError, Environment};
 use guildhall_store::migrations::{self, Report};
 use guildhall_store::{Connection as _, PgConnection, StoreError};
@@ -17,11 +18,12 @@ pub struct Deps {
 }
 
 impl Deps {
-    /// Reads `DATABASE_URL`, which must lead to the server itself: a pooler in transaction mode loses the lock.
+    /// Reads `DATABASE_URL`, which must lead to the server itself: a pooler in transaction mode loses the lock. All
+    /// functions start alike; this one has no use for the clock.
     ///
     /// # Errors
     /// When the variable is missing.
-    pub fn from_environment(environment: &Environment) -> Result<Self, ConfigError> {
+    pub async fn from_environment(environment: &Environment, _clock: Clock) -> Result<Self, ConfigError> {
         Ok(Self::new(environment.required("DATABASE_URL")?))
     }
 

@@ -80,6 +80,17 @@ impl TestDatabase {
     pub const fn pool(&self) -> &PgPool {
         &self.pool
     }
+
+    /// The one number that a statement yields, for tests that look behind the store's back.
+    ///
+    /// # Panics
+    /// When it yields anything else.
+    pub async fn number(&self, statement: &'static str) -> i64 {
+        sqlx::query_scalar(statement)
+            .fetch_one(&self.pool)
+            .await
+            .unwrap_or_else(|error| panic!("no number from {statement}: {error}"))
+    }
 }
 
 impl Drop for TestDatabase {
