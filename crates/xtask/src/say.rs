@@ -30,7 +30,7 @@ usage: cargo xtask say \"/command [subcommand] [option:value …]\" [options]
   --channel NAME|ID   (otherwise the first text channel)
   --click N           presses button N of the last answer
   --select N=a,b      chooses in menu N of the last answer
-  --fill name=text    fills in the form that the last answer opened
+  --fill \"name=text\"  fills in the form that the last answer opened (more fields after ;)
   --out DIR           where pictures are saved
   --json              the double's whole answer
   --who               the guilds, channels and some members";
@@ -115,15 +115,17 @@ fn request(arguments: &Arguments, community: &Value, state: &Path) -> Result<(wh
                 bail!("the last answer has {} buttons and menus, and no number {number}", parts.len());
             };
             request["custom_id"] = part["custom_id"].clone();
-            request["component_type"] = part["type"].clone();
             request["message_id"] = last.answer["message_id"].clone();
             request["values"] = values.into();
         }
         None => {
-            let (field, text) =
-                arguments.option("fill").and_then(|fill| fill.split_once('=')).context("--fill takes name=text")?;
+            let mut fields = serde_json::Map::new();
+            for field in arguments.option("fill").unwrap_or_default().split(';') {
+                let (name, text) = field.split_once('=').context("--fill takes name=text, and more after ;")?;
+                fields.insert(name.trim().to_owned(), text.trim().into());
+            }
             request["custom_id"] = last.answer["modal"]["custom_id"].clone();
-            request["fields"] = json!({ field: text });
+            request["fields"] = fields.into();
         }
     }
     Ok((place, request))

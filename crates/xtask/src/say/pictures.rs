@@ -11,9 +11,9 @@ use serde_json::Value;
 
 /// Writes each attachment into `folder` and returns the paths.
 pub(super) fn save(answer: &Value, folder: &Path) -> Result<Vec<PathBuf>> {
-    let attachments = answer["attachments"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let messages = std::iter::once(answer).chain(answer["follow_ups"].as_array().into_iter().flatten());
     let mut saved = Vec::new();
-    for attachment in attachments {
+    for attachment in messages.filter_map(|message| message["attachments"].as_array()).flatten() {
         let Some(data) = attachment["base64"].as_str() else { continue };
         let bytes = base64::engine::general_purpose::STANDARD.decode(data).context("a picture is not proper base64")?;
         let path = folder.join(plain_name(attachment["filename"].as_str().unwrap_or("picture.png")));
