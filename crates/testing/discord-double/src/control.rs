@@ -4,6 +4,7 @@
 
 pub mod faults;
 pub mod guilds;
+pub mod interactions;
 pub mod ledger;
 pub mod traffic;
 

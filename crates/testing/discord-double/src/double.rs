@@ -15,6 +15,7 @@ use crate::control::{self, Controls, RestFaults};
 use crate::dispatch::Sink;
 use crate::gateway::{self, Community, Gateway, GatewayPlan};
 use crate::ledger::Ledger;
+use crate::rest::{self, Api};
 use crate::traffic::{TrafficControl, TrafficPlan};
 use crate::world::World;
 
@@ -73,7 +74,12 @@ impl Double {
             traffic: traffic.clone(),
             rest_faults: RestFaults::default(),
         };
-        let app = Router::new().merge(gateway::routes(gateway.clone())).merge(control::routes(controls));
+        let api = Api::new(config, format!("http://{address}"), Arc::clone(&world), gateway.clone());
+        let app = Router::new()
+            .merge(gateway::routes(gateway.clone()))
+            .merge(control::interactions::routes(api.clone()))
+            .merge(rest::router(api, controls.rest_faults.clone()))
+            .merge(control::routes(controls));
         let stop = CancellationToken::new();
         let mut server = JoinSet::new();
         let stopped = stop.clone().cancelled_owned();

@@ -10,7 +10,11 @@ pub mod control;
 pub mod dispatch;
 mod double;
 pub mod gateway;
+pub mod interactions;
 pub mod ledger;
+pub mod oauth2;
+pub mod rate_limit;
+pub mod rest;
 pub mod traffic;
 pub mod world;
 

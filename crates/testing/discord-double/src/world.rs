@@ -30,15 +30,15 @@ use serde::{Deserialize, Deserializer};
 pub use self::audit::By;
 pub use self::channel::{ChannelDraft, ChannelKind};
 pub use self::guild::{Guild, GuildChange, Presence};
+use self::ids::{Snowflake, Snowflakes};
 pub use self::member::MemberChange;
 pub use self::message::{Author, Draft, Edit};
 pub use self::permissions::Permissions;
 pub use self::reaction::Emoji;
 pub use self::role::RoleDraft;
 pub use self::thread::{ThreadChange, ThreadDraft};
-pub use self::voice::VoiceFlags;
-use self::ids::{Snowflake, Snowflakes};
 use self::user::User;
+pub use self::voice::VoiceFlags;
 use crate::config::Config;
 use crate::dispatch::{Counted, Dispatch, Sink};
 
@@ -225,6 +225,8 @@ pub(crate) fn counted(kind: EventKind, channel: Option<ChannelId>, member: Optio
 }
 
 /// Reads a field that may be absent, null or a value, and tells the three apart (with `#[serde(default)]`).
-pub(crate) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(reader: D) -> Result<Option<Option<T>>, D::Error> {
+pub(crate) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    reader: D,
+) -> Result<Option<Option<T>>, D::Error> {
     Option::<T>::deserialize(reader).map(Some)
 }

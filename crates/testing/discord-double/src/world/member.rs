@@ -127,10 +127,16 @@ impl Member {
     /// Whether the nickname or one of the account's names begins with `query`, in any case.
     pub(crate) fn named(&self, query: &str) -> bool {
         let begins = |name: &str| name.get(..query.len()).is_some_and(|start| start.eq_ignore_ascii_case(query));
-        [self.nick.as_deref(), self.user.global_name.as_deref(), Some(&*self.user.username)]
-            .into_iter()
-            .flatten()
-            .any(begins)
+        self.names().any(begins)
+    }
+
+    /// Whether the nickname or one of the account's names is `name`, in any case.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        self.names().any(|own| own.eq_ignore_ascii_case(name))
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        [self.nick.as_deref(), self.user.global_name.as_deref(), Some(&*self.user.username)].into_iter().flatten()
     }
 
     /// Whether a timeout is in force.
@@ -194,6 +200,12 @@ impl Guild {
     /// All members, by ascending id.
     pub fn members(&self) -> impl Iterator<Item = &Member> {
         self.members.values()
+    }
+
+    /// The members whose ids are above `after`, by ascending id.
+    pub fn members_after(&self, after: UserId) -> impl Iterator<Item = &Member> {
+        let beyond = (std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded);
+        self.members.range(beyond).map(|(_, member)| member)
     }
 
     /// A member's permissions in the guild as a whole.

@@ -188,13 +188,7 @@ impl Guild {
         Ok(())
     }
 
-    fn given<'a>(
-        &self,
-        channel: ChannelId,
-        message: MessageId,
-        user: UserId,
-        emoji: &'a Emoji,
-    ) -> Given<'a> {
+    fn given<'a>(&self, channel: ChannelId, message: MessageId, user: UserId, emoji: &'a Emoji) -> Given<'a> {
         Given {
             guild_id: self.id,
             channel_id: channel,

@@ -30,19 +30,29 @@ const LAST_JOIN: i64 = 1_764_547_200_000;
 const MEMBERS_PER_BOT: u32 = 60;
 
 const TEXT: [&str; 12] = [
-    "general", "introductions", "help", "show-and-tell", "off-topic", "events", "music", "games", "books", "food",
-    "random", "feedback",
+    "general",
+    "introductions",
+    "help",
+    "show-and-tell",
+    "off-topic",
+    "events",
+    "music",
+    "games",
+    "books",
+    "food",
+    "random",
+    "feedback",
 ];
 const VOICE: [&str; 6] = ["Lounge", "Workshop", "Game Night", "Study Hall", "Stage Door", "Quiet Room"];
 const FIRST: [&str; 32] = [
-    "amber", "brisk", "calm", "dapper", "eager", "frosty", "gentle", "hazel", "icy", "jolly", "keen", "lucky", "mellow",
-    "noble", "olive", "polar", "quiet", "rustic", "sunny", "tidal", "urban", "velvet", "witty", "young", "zesty",
-    "bold", "crisp", "dusky", "early", "fabled", "golden", "humble",
+    "amber", "brisk", "calm", "dapper", "eager", "frosty", "gentle", "hazel", "icy", "jolly", "keen", "lucky",
+    "mellow", "noble", "olive", "polar", "quiet", "rustic", "sunny", "tidal", "urban", "velvet", "witty", "young",
+    "zesty", "bold", "crisp", "dusky", "early", "fabled", "golden", "humble",
 ];
 const SECOND: [&str; 32] = [
     "badger", "cedar", "dolphin", "ember", "falcon", "garnet", "heron", "ibis", "juniper", "kestrel", "lantern",
-    "maple", "nettle", "otter", "pebble", "quill", "raven", "sparrow", "thistle", "umbra", "violet", "walnut", "yarrow",
-    "zephyr", "acorn", "birch", "comet", "drift", "elm", "fern", "gale", "harbor",
+    "maple", "nettle", "otter", "pebble", "quill", "raven", "sparrow", "thistle", "umbra", "violet", "walnut",
+    "yarrow", "zephyr", "acorn", "birch", "comet", "drift", "elm", "fern", "gale", "harbor",
 ];
 const LOCALES: [&str; 8] = ["en-US", "en-US", "en-US", "en-GB", "fr", "de", "es-ES", "ja"];
 
@@ -184,7 +194,8 @@ fn channels(guild: &mut Guild, plan: &GuildPlan, created: Timestamp, shared: &Sh
         if let Some(team) = guild.channels.get_mut(&last) {
             "team".clone_into(&mut team.name);
             let see = Permissions::VIEW_CHANNEL;
-            let allow = |role: RoleId| Overwrite { id: Snowflake(role.get()), kind: 0, allow: see, deny: Permissions::NONE };
+            let allow =
+                |role: RoleId| Overwrite { id: Snowflake(role.get()), kind: 0, allow: see, deny: Permissions::NONE };
             let everyone = Overwrite { id: Snowflake(guild.id.get()), kind: 0, allow: Permissions::NONE, deny: see };
             team.overwrites = vec![everyone, allow(roles.moderator), allow(roles.bot)];
         }

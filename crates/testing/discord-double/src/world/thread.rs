@@ -116,6 +116,13 @@ impl Thread {
     }
 }
 
+impl ThreadMemberJson {
+    /// Whose membership it is.
+    pub(crate) fn user(&self) -> UserId {
+        self.user_id
+    }
+}
+
 impl Guild {
     /// The ids of the threads that are not archived, ascending.
     pub fn active_threads(&self) -> Vec<ChannelId> {
@@ -213,6 +220,39 @@ impl Guild {
         let counts = vec![counted(EventKind::ThreadUpdate, channel.parent, None)];
         self.emit("THREAD_UPDATE", intents::GUILDS, &channel.json(self.id), counts);
         self.audit(Entry { changes, ..Entry::new(Action::ThreadUpdate, thread.get()) }, by, at);
+        Ok(())
+    }
+
+    /// An account joins or leaves a thread. Only the bot hears of itself without the members intent.
+    ///
+    /// # Errors
+    /// When there is no such thread.
+    pub fn thread_member(
+        &mut self,
+        thread: ChannelId,
+        user: UserId,
+        joins: bool,
+        at: Timestamp,
+    ) -> Result<(), Missing> {
+        let guild = self.id;
+        let state = self.channel_mut(thread)?.thread.as_mut().ok_or(Missing::Channel)?;
+        if joins {
+            state.members.entry(user).or_insert(at);
+        } else {
+            state.members.remove(&user);
+        }
+        let count = state.members.len().min(50);
+        let added: Vec<_> = state.members_of(thread).filter(|member| joins && member.user_id == user).collect();
+        let removed: &[UserId] = if joins { &[] } else { &[user] };
+        let event = json!({
+            "id": thread,
+            "guild_id": guild,
+            "member_count": count,
+            "added_members": added,
+            "removed_member_ids": removed,
+        });
+        let intents = if user == self.shared.bot.id { intents::GUILDS } else { intents::GUILD_MEMBERS };
+        self.emit("THREAD_MEMBERS_UPDATE", intents, &event, Vec::new());
         Ok(())
     }
 

@@ -33,6 +33,30 @@ pub struct Edit {
     pub unmarked: bool,
 }
 
+impl Edit {
+    /// Makes the change.
+    pub(crate) fn apply(self, target: &mut Message, at: Timestamp) {
+        if let Some(content) = self.content {
+            target.content = content.into_boxed_str();
+        }
+        if let Some(embeds) = self.embeds {
+            target.extras_mut().embeds = embeds;
+        }
+        if let Some(components) = self.components {
+            target.extras_mut().components = components;
+        }
+        if let Some(attachments) = self.attachments {
+            target.extras_mut().attachments = attachments;
+        }
+        if let Some(flags) = self.flags {
+            target.flags = flags;
+        }
+        if !self.unmarked {
+            target.edited = Some(at);
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct Deleted {
     id: MessageId,
@@ -73,33 +97,12 @@ impl Guild {
         draft: Draft,
         at: Timestamp,
     ) -> Result<MessageId, Missing> {
-        let (author, webhook) = self.author(author)?;
-        let mention_everyone = (draft.content.contains("@everyone") || draft.content.contains("@here"))
-            && (webhook.is_some()
-                || self.channel_permissions(channel, author.id, at).has(Permissions::MENTION_EVERYONE));
-        let id: MessageId = self.shared.ids.id(at);
+        let message = self.compose(channel, author, draft, at)?;
+        let id = message.id;
         let target = self.channels.get_mut(&channel).ok_or(Missing::Channel)?;
-        if !target.kind.has_messages() {
-            return Err(Missing::Channel);
-        }
         if let Some(thread) = &mut target.thread {
             thread.messages += 1;
         }
-        let plain = draft.reference.is_none() && is_plain(&draft.extras);
-        let extras = (!plain).then(|| Box::new(Extras { reference: draft.reference, ..draft.extras }));
-        let message = Message {
-            id,
-            author,
-            webhook,
-            content: draft.content.into_boxed_str(),
-            edited: None,
-            kind: draft.kind,
-            flags: draft.flags,
-            pinned: false,
-            mention_everyone,
-            reactions: Vec::new(),
-            extras,
-        };
         let kind = if message.automatic() { EventKind::BotMessageCreate } else { EventKind::MessageCreate };
         let counts = vec![counted(kind, Some(channel), Some(message.author.id))];
         target.last_message = Some(id);
@@ -112,6 +115,39 @@ impl Guild {
             target.messages.push_back(message);
         }
         Ok(id)
+    }
+
+    /// Makes a message that is not written anywhere, as the answers are that only one member sees.
+    ///
+    /// # Errors
+    /// When the channel is missing, takes no messages, or the author does not belong to the guild.
+    pub(crate) fn compose(
+        &self,
+        channel: ChannelId,
+        author: Author,
+        draft: Draft,
+        at: Timestamp,
+    ) -> Result<Message, Missing> {
+        if !self.channel(channel)?.kind.has_messages() {
+            return Err(Missing::Channel);
+        }
+        let (author, webhook) = self.author(author)?;
+        let calls = draft.content.contains("@everyone") || draft.content.contains("@here");
+        let may_call = |user| self.channel_permissions(channel, user, at).has(Permissions::MENTION_EVERYONE);
+        let plain = draft.reference.is_none() && is_plain(&draft.extras);
+        Ok(Message {
+            id: self.shared.ids.id(at),
+            mention_everyone: calls && (webhook.is_some() || may_call(author.id)),
+            author,
+            webhook,
+            content: draft.content.into_boxed_str(),
+            edited: None,
+            kind: draft.kind,
+            flags: draft.flags,
+            pinned: false,
+            reactions: Vec::new(),
+            extras: (!plain).then(|| Box::new(Extras { reference: draft.reference, ..draft.extras })),
+        })
     }
 
     /// Replaces a message's text.
@@ -132,32 +168,9 @@ impl Guild {
     ///
     /// # Errors
     /// When the channel or the message is missing.
-    pub fn edit(
-        &mut self,
-        channel: ChannelId,
-        message: MessageId,
-        edit: Edit,
-        at: Timestamp,
-    ) -> Result<(), Missing> {
+    pub fn edit(&mut self, channel: ChannelId, message: MessageId, edit: Edit, at: Timestamp) -> Result<(), Missing> {
         let target = self.find_mut(channel, message)?;
-        if let Some(content) = edit.content {
-            target.content = content.into_boxed_str();
-        }
-        if let Some(embeds) = edit.embeds {
-            target.extras_mut().embeds = embeds;
-        }
-        if let Some(components) = edit.components {
-            target.extras_mut().components = components;
-        }
-        if let Some(attachments) = edit.attachments {
-            target.extras_mut().attachments = attachments;
-        }
-        if let Some(flags) = edit.flags {
-            target.flags = flags;
-        }
-        if !edit.unmarked {
-            target.edited = Some(at);
-        }
+        edit.apply(target, at);
         self.emit_update(channel, message)
     }
 
