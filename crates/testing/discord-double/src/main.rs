@@ -1,6 +1,6 @@
 //! The double as a process of its own, for load tests and other languages.
 //!
-//! `discord-double [--bind 127.0.0.1:8200] [--seed 1] [--events-per-second 0] [--endpoint URL] [--no-rate-limits]`
+//! It prints its public key, its bot token and, once all is ready, its address; SIGTERM or Ctrl-C ends it.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -29,10 +29,10 @@ async fn main() -> anyhow::Result<()> {
     println!("public key {}", options.config.public_key());
     println!("bot token  {}", options.config.bot_token);
     let double = Double::start(options.config).await?;
-    println!("listening  {}", double.base_url());
     if options.events_per_second > 0 {
         double.start_traffic(seed, options.events_per_second, None);
     }
+    println!("listening  {}", double.base_url());
     let mut terminate = signal(SignalKind::terminate()).context("could not wait for SIGTERM")?;
     tokio::select! {
         _ = terminate.recv() => {}

@@ -1,5 +1,6 @@
 //! The gateway as a client sees it, over real sockets.
 
+mod binary;
 mod client;
 mod faults;
 mod handshake;
