@@ -38,9 +38,9 @@ pub(crate) use guilds::{zone_at, zones};
 /// What a batch amounted to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Applied {
-    /// Events counted now.
+    /// Events taken in now, those included that only say who is in voice.
     pub events: u64,
-    /// Events that had been counted before.
+    /// Events that had been taken in before.
     pub duplicates: u64,
     /// Guilds of which some number changed.
     pub guilds: u64,

@@ -30,10 +30,10 @@ impl Changes {
         let change = self.change(event.guild, event.at);
         match event.body {
             EventBody::Count { kind: EventKind::GuildCreate, .. } => {
-                change.created = change.created.max(Some(event.at))
+                change.created = change.created.max(Some(event.at));
             }
             EventBody::Count { kind: EventKind::GuildDelete, .. } => {
-                change.deleted = change.deleted.max(Some(event.at))
+                change.deleted = change.deleted.max(Some(event.at));
             }
             _ => {}
         }
@@ -141,16 +141,25 @@ pub(crate) async fn zones(
     Ok(zones)
 }
 
+#[derive(Default)]
+struct Slot {
+    members: Option<u32>,
+    online: Option<u32>,
+    in_voice: u32,
+}
+
 /// Stores the envelopes' gauges, and returns those that changed something. Two reports of one slot make one row with
 /// the greater of each number, so that their order does not matter.
 pub(super) async fn upsert_gauges(
     db: &mut PgConnection,
     envelopes: &[&Envelope],
 ) -> Result<Vec<(GuildId, Timestamp)>, StoreError> {
-    let mut slots: BTreeMap<(GuildId, Timestamp), (Option<u32>, Option<u32>, u32)> = BTreeMap::new();
+    let mut slots: BTreeMap<(GuildId, Timestamp), Slot> = BTreeMap::new();
     for gauges in envelopes.iter().flat_map(|envelope| &envelope.gauges) {
         let slot = slots.entry((gauges.guild, gauges.slot)).or_default();
-        *slot = (slot.0.max(gauges.members), slot.1.max(gauges.online), slot.2.max(gauges.in_voice));
+        slot.members = slot.members.max(gauges.members);
+        slot.online = slot.online.max(gauges.online);
+        slot.in_voice = slot.in_voice.max(gauges.in_voice);
     }
     if slots.is_empty() {
         return Ok(Vec::new());
@@ -158,9 +167,9 @@ pub(super) async fn upsert_gauges(
     let int4 = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
     let guild_ids = ids(slots.keys().map(|(guild, _)| *guild));
     let starts: Vec<_> = slots.keys().map(|(_, slot)| slot.to_utc()).collect();
-    let members: Vec<_> = slots.values().map(|slot| slot.0.map(int4)).collect();
-    let online: Vec<_> = slots.values().map(|slot| slot.1.map(int4)).collect();
-    let in_voice: Vec<_> = slots.values().map(|slot| int4(slot.2)).collect();
+    let members: Vec<_> = slots.values().map(|slot| slot.members.map(int4)).collect();
+    let online: Vec<_> = slots.values().map(|slot| slot.online.map(int4)).collect();
+    let in_voice: Vec<_> = slots.values().map(|slot| int4(slot.in_voice)).collect();
     let changed = sqlx::query!(
         "INSERT INTO gauges AS known (guild_id, slot, members, online, in_voice)
          SELECT guild_id, slot, members, online, in_voice

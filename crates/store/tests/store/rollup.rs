@@ -15,11 +15,12 @@ async fn refresh(pool: &PgPool) -> Refreshed {
     rollup::refresh(&mut db, at("2026-05-03T00:00:00Z"), 1_000).await.expect("refreshed")
 }
 
-type Snapshot = (String, Timestamp, i64, i64, Option<i64>, Option<i32>);
-
 /// Period, start, messages, seconds in voice, active members, members.
+type Row<Start> = (String, Start, i64, i64, Option<i64>, Option<i32>);
+type Snapshot = Row<Timestamp>;
+
 async fn snapshots(pool: &PgPool) -> Vec<Snapshot> {
-    let rows: Vec<(String, i64, i64, i64, Option<i64>, Option<i32>)> = sqlx::query_as(
+    let rows: Vec<Row<i64>> = sqlx::query_as(
         "SELECT period, (extract(epoch FROM bucket) * 1000)::bigint, messages, voice_seconds, active_members,
              member_count FROM metrics_snapshots ORDER BY period, bucket",
     )
