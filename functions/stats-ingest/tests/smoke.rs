@@ -21,6 +21,6 @@ async fn the_binary_counts_an_envelope_once_and_names_poison() {
     assert_eq!(again, counted);
     let message_id = payload["Records"][0]["messageId"].clone();
     assert_eq!(poison, json!({ "batchItemFailures": [{ "itemIdentifier": message_id }] }));
-    let counts = guildhall_store::audit::counts(&mut *database.pool().acquire().await.unwrap()).await.unwrap();
+    let counts = guildhall_store::audit::counts(&mut database.pool().acquire().await.unwrap()).await.unwrap();
     assert_eq!(counts.iter().map(|row| row.count).sum::<u64>(), 2, "{counts:?}");
 }
