@@ -95,7 +95,7 @@ async fn the_apache_edition_has_hypertables_without_default_indexes() {
     assert_eq!(by_time, Vec::<String>::new());
 }
 
-/// The full edition, as WebAssembly under Node. It answers one query at a time.
+/// The full edition, as WebAssembly under Node, with the packages of `tests/pglite`. It answers one query at a time.
 struct FullEdition {
     url: String,
     _server: Child,
@@ -106,7 +106,6 @@ impl FullEdition {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pglite/server.mjs");
         let mut server = Command::new("node")
             .arg(script)
-            .env("GUILDHALL_PGLITE_DIR", service("GUILDHALL_PGLITE_DIR"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -118,7 +117,7 @@ impl FullEdition {
             .await
             .expect("it starts within two minutes")
             .expect("its output is text")
-            .expect("it prints its port");
+            .expect("it prints its port; `cargo xtask test` installs the packages it needs");
         let url = format!("postgres://postgres:postgres@127.0.0.1:{port}/postgres?sslmode=disable");
         Self { url, _server: server }
     }
