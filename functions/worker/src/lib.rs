@@ -1,1 +1,81 @@
-//! functions/worker
+//! Work that takes longer than an answer may.
+//!
+//! - **Trigger:** the work queue, in batches with partial failures.
+//! - **Latency budget:** a person waits: seconds. The interaction's token ends the matter after 15 minutes.
+//! - **Idempotency key:** the interaction's id: a job is leased while it runs and finished once.
+//! - **Failure policy:** Discord limiting or failing, and the database away: delivered again. A message that is no job:
+//!   never, so that it reaches the dead-letter queue alone. A token that has expired: done, with a log line.
+//!
+//! **Invariant:** a delivery that was handled before has no effect.
+
+use futures_util::future::join_all;
+use guildhall_app::context::ConnectError;
+use guildhall_app::sync::{self, Finished, SyncJob};
+use guildhall_app::{Ctx, Discord, DiscordError};
+use guildhall_domain::Clock;
+use guildhall_runtime::{ConfigError, Delivery, Environment, Failure};
+use tokio::time::Instant;
+
+/// Where Discord is when nothing else is said.
+const DISCORD: &str = "https://discord.com";
+
+/// What the handler works with.
+#[derive(Debug)]
+pub struct Deps {
+    /// The database, the cache and the clock.
+    pub ctx: Ctx,
+    /// Discord's REST API.
+    pub discord: Discord,
+}
+
+/// The function cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A variable is missing or unusable.
+    #[error("the configuration is incomplete")]
+    Config(#[from] ConfigError),
+    /// `DISCORD_API_URL` is no address.
+    #[error("DISCORD_API_URL is unusable")]
+    Discord(#[from] DiscordError),
+    /// An address is unusable.
+    #[error("a dependency cannot be configured")]
+    Connect(#[from] ConnectError),
+}
+
+impl Deps {
+    /// Connects to what the variables name.
+    ///
+    /// # Errors
+    /// When a variable is missing or unusable. A service that is away is no error.
+    pub async fn from_environment(environment: &Environment, clock: Clock) -> Result<Self, StartError> {
+        let base = environment.optional("DISCORD_API_URL").unwrap_or(DISCORD);
+        let discord = Discord::new(&environment.secret("DISCORD_TOKEN")?, base)?;
+        let (database, redis) = (environment.secret("DATABASE_URL")?, environment.secret("REDIS_URL")?);
+        Ok(Self { ctx: Ctx::connect(&database, &redis, 2, clock).await?, discord })
+    }
+}
+
+/// Handles a batch, all of it at once: jobs wait for Discord and not for each other.
+pub async fn handle(deps: &Deps, deliveries: Vec<Delivery>) -> Vec<Failure> {
+    let results = join_all(deliveries.into_iter().map(|delivery| one(deps, delivery))).await;
+    results.into_iter().filter_map(Result::err).collect()
+}
+
+async fn one(deps: &Deps, delivery: Delivery) -> Result<(), Failure> {
+    let started = Instant::now();
+    let job = SyncJob::decode(&delivery.body).map_err(|error| Failure::fail(&delivery.message_id, error))?;
+    match sync::run(&deps.ctx, &deps.discord, &job).await {
+        Ok(finished) => {
+            let outcome = match finished {
+                Finished::Edited => "edited",
+                Finished::Before => "done before",
+                Finished::Expired => "expired",
+            };
+            let duration_ms = started.elapsed().as_secs_f64() * 1_000.0;
+            tracing::info!(interaction = %job.interaction, guild = %job.guild, outcome, duration_ms, "job handled");
+            Ok(())
+        }
+        Err(error) if error.is_retryable() => Err(Failure::retry(delivery.message_id, error)),
+        Err(error) => Err(Failure::fail(delivery.message_id, error)),
+    }
+}
