@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use guildhall_discord_double::dispatch::Sink;
+use guildhall_discord_double::gateway::GatewayFault;
 use guildhall_discord_double::ledger::Row;
 use guildhall_discord_double::traffic::{Traffic, TrafficPlan};
 use guildhall_discord_double::{Config, Double, World};
@@ -11,7 +12,7 @@ use guildhall_domain::{Clock, EventKind, Timestamp};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::client::{Client, identify};
+use super::client::{Client, Received, identify};
 use super::harness::ALL;
 use super::http::call;
 
@@ -21,6 +22,7 @@ fn config() -> Config {
     let mut config = Config::new(7, Clock::fixed(NOON));
     super::TOKEN.clone_into(&mut config.bot_token);
     config.gateway.identify_interval = std::time::Duration::ZERO;
+    config.guilds[2].members = 5_000;
     config
 }
 
@@ -104,7 +106,7 @@ async fn the_ledger_equals_what_a_client_counted() {
         }
     };
     tokio::time::timeout(std::time::Duration::from_secs(60), waiting).await.expect("the client takes it all");
-    double.gateway().misbehave(guildhall_discord_double::gateway::GatewayFault::RequestHeartbeat { shard: None });
+    double.gateway().misbehave(GatewayFault::RequestHeartbeat { shard: None });
     let (counted, sequence) = counting.join_next().await.expect("one task").expect("counts");
 
     let mut ledger = Counts::new();
@@ -127,6 +129,42 @@ async fn the_ledger_equals_what_a_client_counted() {
         assert_eq!(totals.contains_key(kind), expected, "{kind}");
     }
     double.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_is_cut_off_again_and_again_misses_nothing() {
+    let double = Double::start(config()).await.expect("starts");
+    let (mut client, ready) = Client::identified(&double.gateway().url(), (0, 1), ALL).await;
+    double.traffic().start(TrafficPlan { events_per_second: 4_000.0, ..plan(4_000) });
+    let mut nudge = JoinSet::new();
+    let (traffic, gateway) = (double.traffic().clone(), double.gateway().clone());
+    nudge.spawn(async move {
+        traffic.finished().await;
+        // Wakes the loop below, in case it has read everything already.
+        gateway.misbehave(GatewayFault::RequestHeartbeat { shard: None });
+    });
+    let (mut counts, mut cuts) = (Counts::new(), 0);
+    loop {
+        match client.receive().await {
+            Received::Payload(payload) => {
+                count(&mut counts, payload["t"].as_str().unwrap_or_default(), &payload["d"]);
+                if client.sequence > 150 * (cuts + 1) && double.traffic().status().running {
+                    double.gateway().misbehave(GatewayFault::DropConnections { shard: None });
+                    cuts += 1;
+                }
+            }
+            Received::End(_) => client = Client::resuming(&ready, client.sequence).await,
+        }
+        if !double.traffic().status().running && client.sequence == double.gateway().sessions()[0].sequence {
+            break;
+        }
+    }
+    assert!(cuts >= 3, "{cuts}");
+    let messages = |kind: EventKind| double.ledger().totals().get(&kind).copied().unwrap_or(0);
+    let counted: u64 = counts.iter().filter(|(key, _)| key.3.ends_with("message_create")).map(|(_, count)| count).sum();
+    assert_eq!(counted, messages(EventKind::MessageCreate) + messages(EventKind::BotMessageCreate));
+    assert_eq!(double.ledger().lost().len(), 0);
+    assert_eq!(double.gateway().counts().identifies, 1);
 }
 
 /// The events that some steps bring, without a gateway.
@@ -227,7 +265,7 @@ async fn guilds_sessions_and_faults_over_the_control_api() {
     let (_, guilds) = call("GET", &format!("{control}/guilds?members=10"), None).await;
     assert_eq!(guilds.as_array().map(Vec::len), Some(3));
     let largest = &guilds[2];
-    assert_eq!(largest["member_count"], 40_001);
+    assert_eq!(largest["member_count"], 5_001);
     assert_eq!(largest["members"].as_array().map(Vec::len), Some(10));
     assert_eq!((&largest["members"][0]["rank"], &largest["members"][9]["rank"]), (&json!("owner"), &json!("bot")));
     assert_eq!(largest["channels"][0]["type"], 0);
@@ -253,4 +291,16 @@ async fn guilds_sessions_and_faults_over_the_control_api() {
         let (status, _) = call("POST", &faults, Some(&wrong)).await;
         assert_eq!(status, 400, "{wrong}");
     }
+}
+
+#[tokio::test]
+async fn rest_fails_as_often_as_it_is_told_and_knows_the_identify_budget() {
+    let double = Double::start(config()).await.expect("starts");
+    let fault = json!({"kind": "rest_error", "status": 502, "count": 1});
+    let (_, answer) = call("POST", &format!("{}/_double/faults", double.base_url()), Some(&fault)).await;
+    assert_eq!(answer["affected"], 1);
+    let gateway = format!("{}/api/v10/gateway", double.base_url());
+    assert_eq!(call("GET", &gateway, None).await.0, 502);
+    let (status, answer) = call("GET", &gateway, None).await;
+    assert_eq!((status, &answer["url"]), (200, &json!(double.gateway().url())));
 }
