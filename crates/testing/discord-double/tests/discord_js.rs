@@ -1,19 +1,28 @@
 //! discord.js, a client library that knows nothing of this project, logs in, calls REST, receives events and resumes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use guildhall_discord_double::{Config, Double};
 use guildhall_domain::{Clock, Timestamp};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-/// Where the committed lock file was installed.
+/// Where the committed lock file was installed, if not beside it.
 const DIRECTORY: &str = "GUILDHALL_DISCORDJS_DIR";
+
+/// The folder that holds the packages of the lock file.
+#[expect(clippy::disallowed_methods, reason = "where node_modules lies is the test environment's business")]
+fn packages() -> PathBuf {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/discordjs");
+    let folder = std::env::var_os(DIRECTORY).map_or(beside, PathBuf::from);
+    let installed = folder.join("node_modules/discord.js").is_dir();
+    assert!(installed, "discord.js is not installed: run `cargo xtask test`, which installs what the tests need");
+    folder
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn discord_js_is_at_home() {
-    #[expect(clippy::disallowed_methods, reason = "the place of node_modules is the test environment's business")]
-    let directory = std::env::var_os(DIRECTORY).expect("run `cargo xtask test`, which installs what the tests need");
+    let directory = packages();
     let double =
         Double::start(Config::new(21, Clock::fixed(Timestamp::from_secs(1_767_268_800)))).await.expect("starts");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/discordjs/smoke.mjs");

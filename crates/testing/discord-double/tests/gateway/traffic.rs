@@ -227,6 +227,16 @@ fn voice_is_consistent_per_member() {
     assert!(joins > 100 && moves > 50 && leaves > 100, "{joins} {moves} {leaves}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_pace_is_kept_and_ends_in_time() {
+    let double = Double::start(config()).await.expect("starts");
+    let plan = TrafficPlan { events_per_second: 150.5, stop_after_events: None, seconds: Some(20.0), ..plan(0) };
+    double.traffic().start(plan);
+    double.traffic().finished().await;
+    let events = double.traffic().status().events;
+    assert!((2_980..=3_010).contains(&events), "{events}");
+}
+
 #[tokio::test]
 async fn traffic_starts_shows_and_ends_over_the_control_api() {
     let double = Double::start(config()).await.expect("starts");
