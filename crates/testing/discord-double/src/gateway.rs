@@ -161,6 +161,16 @@ impl Gateway {
         }
     }
 
+    /// Puts an event into one session's stream.
+    fn append(&self, session: &Arc<Session>, event: Dispatch) {
+        let event = Arc::new(event);
+        match session.push(&event) {
+            Pushed::Kept => self.0.ledger.record(&event),
+            Pushed::Overflow => self.end_session(session, "buffer overflow", None),
+            Pushed::Refused => {}
+        }
+    }
+
     /// The most events that wait for one connection. Connections told to misbehave are left out.
     pub fn backlog(&self) -> u64 {
         self.hub().sessions().map(|session| session.backlog()).max().unwrap_or(0)

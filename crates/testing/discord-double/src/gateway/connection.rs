@@ -136,9 +136,7 @@ async fn write(link: &Link, bot: UserId, sink: &mut SplitSink<WebSocket, Message
                 let limit = if rest.is_zero() { BATCH } else { SLOW_BATCH };
                 session.take(link, limit, &mut batch);
                 if batch.is_empty() {
-                    let flushed = sink.flush().await;
-                    link.woken().await;
-                    flushed.map_err(|_| End::Client(None))
+                    rest_until_woken(link, sink).await
                 } else {
                     let mut sent = Ok(());
                     for (sequence, event) in batch.drain(..) {
@@ -148,16 +146,13 @@ async fn write(link: &Link, bot: UserId, sink: &mut SplitSink<WebSocket, Message
                         sent = sent.and(feed(sink, &mut transport, payload).await);
                     }
                     if !rest.is_zero() {
+                        sent = sent.and(flush(sink).await);
                         tokio::time::sleep(rest).await;
                     }
                     sent
                 }
             }
-            Next::Idle => {
-                let flushed = sink.flush().await;
-                link.woken().await;
-                flushed.map_err(|_| End::Client(None))
-            }
+            Next::Idle => rest_until_woken(link, sink).await,
             Next::Silent(until) => {
                 tokio::select! {
                     () = sleep_until(until) => {}
@@ -175,6 +170,16 @@ async fn write(link: &Link, bot: UserId, sink: &mut SplitSink<WebSocket, Message
 async fn feed(sink: &mut SplitSink<WebSocket, Message>, transport: &mut Transport, payload: String) -> Result<(), End> {
     let message = transport.encode(payload).map_err(|_| End::from(CloseCode::UnknownError))?;
     sink.feed(message).await.map_err(|_| End::Client(None))
+}
+
+async fn flush(sink: &mut SplitSink<WebSocket, Message>) -> Result<(), End> {
+    sink.flush().await.map_err(|_| End::Client(None))
+}
+
+async fn rest_until_woken(link: &Link, sink: &mut SplitSink<WebSocket, Message>) -> Result<(), End> {
+    flush(sink).await?;
+    link.woken().await;
+    Ok(())
 }
 
 struct Reader<'a> {

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::limits::Admission;
 use super::link::{End, Link};
 use super::protocol::{CloseCode, Identify, Resume, bare_token};
-use super::session::{Pushed, Refused, Session};
+use super::session::{Refused, Session};
 use super::{Gateway, frame, intents, lock};
 use crate::dispatch::Dispatch;
 
@@ -57,7 +57,7 @@ impl Gateway {
         let capacity = plan.settings.session_buffer.max(1);
         let session = Session::new(self.session_id(number), number, ShardId { id, count }, identify.intents, capacity);
         session.attach(link);
-        session.push(&Arc::new(self.ready(&session, &guilds)));
+        self.append(&session, self.ready(&session, &guilds));
         link.set_session(Some(Arc::clone(&session)));
         let guilds = if session.wants(intents::GUILDS) { guilds } else { Vec::new() };
         let large = identify.large_threshold;
@@ -65,11 +65,8 @@ impl Gateway {
         self.hub_mut().add(Arc::clone(&session));
         for guild in guilds {
             (self.0.community.guild_create)(guild, large, &mut |event| {
-                let event = Arc::new(event);
                 session.open_guild(guild);
-                if session.push(&event) == Pushed::Kept {
-                    self.0.ledger.record(&event);
-                }
+                self.append(&session, event);
             });
             session.open_guild(guild);
         }
@@ -93,13 +90,9 @@ impl Gateway {
                     previous.end(End::Abort);
                 }
                 link.set_session(Some(Arc::clone(&session)));
-                session.push(&Arc::new(Dispatch {
-                    guild: None,
-                    event: "RESUMED",
-                    data: r#"{"_trace":[]}"#.into(),
-                    intents: 0,
-                    counts: Vec::new(),
-                }));
+                let data = r#"{"_trace":[]}"#.into();
+                let resumed = Dispatch { guild: None, event: "RESUMED", data, intents: 0, counts: Vec::new() };
+                self.append(&session, resumed);
                 Ok(())
             }
             (refusal, session) => {

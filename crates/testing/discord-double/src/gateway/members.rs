@@ -33,7 +33,7 @@ impl Gateway {
                 "retry_after": wait.as_secs_f64(),
                 "meta": {"guild_id": guild, "nonce": nonce},
             });
-            session.push(&Arc::new(event("RATE_LIMITED", &data)));
+            self.append(session, event("RATE_LIMITED", &data));
             return Ok(());
         }
         let users = request.user_ids.map(super::protocol::OneOrMany::into_vec);
@@ -63,7 +63,7 @@ impl Gateway {
             if let Some(nonce) = &nonce {
                 data["nonce"] = json!(nonce);
             }
-            session.push(&Arc::new(event("GUILD_MEMBERS_CHUNK", &data)));
+            self.append(session, event("GUILD_MEMBERS_CHUNK", &data));
         }
         Ok(())
     }

@@ -98,6 +98,22 @@ async fn a_session_nobody_takes_from_is_lost_when_its_buffer_is_full() {
 }
 
 #[tokio::test]
+async fn a_session_without_room_for_the_answer_to_its_resume_is_lost_and_says_so() {
+    let harness = Harness::start(0, |plan| plan.settings.session_buffer = 8).await;
+    let (client, ready) = Client::identified(&harness.url, (0, 1), ALL).await;
+    drop(client);
+    harness.until("detached", |harness| !harness.gateway.sessions()[0].connected).await;
+    for number in 0..8 {
+        harness.message(guild(0), number);
+    }
+    let mut client = Client::resuming(&ready, 1).await;
+    assert_eq!(client.end().await, None);
+    assert_eq!(harness.ledger.lost()[0].reason, "buffer overflow");
+    let mut client = Client::resuming(&ready, 1).await;
+    assert_eq!(client.payload().await["op"], 9);
+}
+
+#[tokio::test]
 async fn a_sequence_from_the_future_is_invalid() {
     let harness = Harness::start(0, |_| {}).await;
     let (client, ready) = Client::identified(&harness.url, (0, 1), ALL).await;
