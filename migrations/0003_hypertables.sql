@@ -38,7 +38,9 @@ BEGIN
 END
 $$;
 
-CREATE INDEX events_by_guild ON events (guild_id, ts);
-CREATE INDEX events_by_kind ON events (kind, ts);
-CREATE INDEX events_by_user ON events (user_id, ts) WHERE user_id IS NOT NULL;
+-- Every reader of raw events asks for one guild and a time; kind and member are filters within that, answered from the
+-- index alone. Loading a million rows took 8.5 s with this index (8.7 s without the included columns) and 34 s with
+-- separate ones on guild+time, kind+time and member+time, whose entries go all over the place: by kind and by member the
+-- counters answer, and they outlive raw events.
+CREATE INDEX events_by_guild ON events (guild_id, ts) INCLUDE (kind, user_id);
 CREATE INDEX metrics_snapshots_by_age ON metrics_snapshots (bucket);

@@ -285,7 +285,7 @@ fn any_cut_order_and_repetition_gives_the_numbers_of_the_history() {
                 settings::save(&mut db, guild(id), &chosen, None, user(9), at(since)).await.expect("saved");
             }
         });
-        let config = ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() };
+        let config = ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() };
         proptest!(config, |(seed in any::<u64>())| runtime.block_on(run(pool, seed)));
     }
 }
