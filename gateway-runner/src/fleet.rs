@@ -21,7 +21,7 @@ use crate::shard::{self, Deps, Outcome};
 use crate::watermark::Mark;
 
 /// The longest a stop may take; ECS kills a task after thirty seconds.
-pub const STOPPING: Duration = Duration::from_secs(22);
+pub const STOPPING: Duration = Duration::from_secs(20);
 
 /// The leases held, shared with the task that renews them.
 #[derive(Clone, Default)]
@@ -101,14 +101,14 @@ impl Fleet {
                     self.ended(shard, outcome)?;
                     look_at = Instant::now();
                 }
-                () = tokio::time::sleep_until(look_at) => look_at = self.look().await,
+                () = tokio::time::sleep_until(look_at) => look_at = self.look(&stop).await,
             }
         }
         self.stop().await
     }
 
     /// Looks at the table, takes and gives; returns when to look again.
-    async fn look(&mut self) -> Instant {
+    async fn look(&mut self, stop: &CancellationToken) -> Instant {
         let regular = Instant::now() + self.term / 5;
         let sweep = match self.table.sweep(self.shard_count).await {
             Ok(sweep) => sweep,
@@ -126,7 +126,9 @@ impl Fleet {
             self.give(shard).await;
         }
         for (shard, seen) in plan.take {
-            self.take(shard, seen.as_ref()).await;
+            if stop.is_cancelled() || !self.take(shard, seen.as_ref()).await {
+                break;
+            }
         }
         plan.wake_at.map_or(regular, |wake_at| wake_at.min(regular))
     }
@@ -145,7 +147,8 @@ impl Fleet {
         self.observer.plan(&view, now)
     }
 
-    async fn take(&mut self, shard: u32, seen: Option<&Seen>) {
+    /// Tries for a lease; `false` when the table does not answer.
+    async fn take(&mut self, shard: u32, seen: Option<&Seen>) -> bool {
         let id = ShardId { id: shard, count: self.shard_count };
         let taken = Lease::take(&self.table, id, seen, &self.holder, self.term, &self.deps.marks).await;
         match taken {
@@ -156,11 +159,15 @@ impl Fleet {
                 let stop = CancellationToken::new();
                 self.active.insert(shard, stop.clone());
                 let (deps, local) = (self.deps.clone(), self.local.remove(&shard));
-                self.shards.spawn(async move { (shard, shard::run(deps, lease, local, stop).await) });
+                self.shards.spawn(async move { (shard, Box::pin(shard::run(deps, lease, local, stop)).await) });
             }
             Ok(None) => tracing::debug!(shard = %id, "another runner was first"),
-            Err(error) => tracing::error!(shard = %id, error = %error, "a lease cannot be taken"),
+            Err(error) => {
+                tracing::error!(shard = %id, error = %error, "a lease cannot be taken");
+                return false;
+            }
         }
+        true
     }
 
     async fn give(&mut self, shard: u32) {

@@ -2,6 +2,9 @@
 //!
 //! **Invariant:** a guild is measured only after its `GUILD_CREATE` was seen by this process or handed over with the
 //! session: an unknown number is not reported as zero.
+//! **Invariant:** a snapshot handed over with the session continues where it was taken: events up to its sequence are in it
+//! already. After a crash it is up to one slot old, and the member counts of that slot's joins and leaves stay off until
+//! Discord introduces the guild again; counted events are exact all the same.
 //! **Invariant:** memory is bounded by a shard's guilds (2,500) and the people in their voice channels; there is no cache
 //! of members.
 
@@ -9,6 +12,7 @@ use std::collections::{HashMap, HashSet};
 
 use guildhall_domain::{EventKind, GuildId, Timestamp, UserId};
 use guildhall_wire::{Event, EventBody, GuildGauges};
+use serde::{Deserialize, Serialize};
 
 use crate::project::MemberCount;
 
@@ -20,7 +24,12 @@ pub const fn next_slot(now: Timestamp) -> Timestamp {
     Timestamp::from_millis((now.as_millis().div_euclid(SLOT_MILLIS) + 1) * SLOT_MILLIS)
 }
 
-#[derive(Default)]
+/// The largest snapshot worth keeping: below DynamoDB's limit of 400 KB for an item.
+const MAX_SNAPSHOT_BYTES: usize = 380_000;
+/// What a snapshot may decompress to; far above a full shard's.
+const MAX_DECODED_BYTES: usize = 64 << 20;
+
+#[derive(Default, Serialize, Deserialize)]
 struct Guild {
     members: Option<u32>,
     in_voice: HashSet<UserId>,
@@ -30,16 +39,24 @@ struct Guild {
 #[derive(Default)]
 pub struct Gauges {
     guilds: HashMap<GuildId, Guild>,
+    /// Events up to this sequence are in the state already.
+    upto: u64,
 }
 
 impl Gauges {
     /// Takes in what a frame says, before its events.
-    pub fn members(&mut self, count: MemberCount) {
+    pub fn members(&mut self, seq: u64, count: MemberCount) {
+        if seq <= self.upto {
+            return;
+        }
         self.guilds.entry(count.guild).or_default().members = count.members;
     }
 
     /// Takes in an event.
     pub fn event(&mut self, event: &Event) {
+        if event.seq <= self.upto {
+            return;
+        }
         let Some(guild) = self.guilds.get_mut(&event.guild) else { return };
         match event.body {
             EventBody::VoiceRoster => guild.in_voice.clear(),
@@ -81,7 +98,27 @@ impl Gauges {
 
     /// Forgets every guild: a new session introduces them again.
     pub fn clear(&mut self) {
-        self.guilds.clear();
+        *self = Self::default();
+    }
+
+    /// The state, to be handed over; `None` when it is too large for that.
+    pub fn snapshot(&self) -> Option<Vec<u8>> {
+        let guilds: Vec<_> = self.guilds.iter().collect();
+        let json = serde_json::to_vec(&guilds).ok()?;
+        zstd::bulk::compress(&json, zstd::DEFAULT_COMPRESSION_LEVEL)
+            .ok()
+            .filter(|data| data.len() <= MAX_SNAPSHOT_BYTES)
+    }
+
+    /// The state handed over, which holds everything up to `upto`; empty when it cannot be read.
+    pub fn restore(snapshot: &[u8], upto: u64) -> Self {
+        let guilds = zstd::bulk::decompress(snapshot, MAX_DECODED_BYTES)
+            .ok()
+            .and_then(|json| serde_json::from_slice::<Vec<(GuildId, Guild)>>(&json).ok());
+        match guilds {
+            Some(guilds) => Self { guilds: guilds.into_iter().collect(), upto },
+            None => Self::default(),
+        }
     }
 }
 
@@ -108,7 +145,7 @@ mod tests {
         gauges.event(&count(EventKind::MemberJoin, None));
         assert_eq!(gauges.measure(Timestamp::from_secs(0)), [], "an unknown guild is not measured");
 
-        gauges.members(MemberCount { guild: GUILD, members: Some(10) });
+        gauges.members(1, MemberCount { guild: GUILD, members: Some(10) });
         gauges.event(&event(EventBody::VoiceRoster));
         gauges.event(&event(EventBody::VoicePresent { member: UserId::from_db(1), channel: ChannelId::from_db(2) }));
         gauges.event(&count(EventKind::VoiceState, Some(2)));
@@ -123,6 +160,21 @@ mod tests {
         assert_eq!(gauges.measure(Timestamp::from_secs(300))[0].in_voice, 1);
         gauges.event(&count(EventKind::GuildDelete, None));
         assert_eq!(gauges.measure(Timestamp::from_secs(300)), []);
+    }
+
+    #[test]
+    fn a_snapshot_goes_on_where_it_was_taken() {
+        let mut gauges = Gauges::default();
+        gauges.members(1, MemberCount { guild: GUILD, members: Some(10) });
+        gauges.event(&count(EventKind::VoiceState, Some(2)));
+        let slot = Timestamp::from_secs(300);
+        let mut restored = Gauges::restore(&gauges.snapshot().expect("small"), 1);
+        assert_eq!(restored.measure(slot), gauges.measure(slot));
+        // Replayed: it is in the snapshot already. The next one is new.
+        restored.event(&count(EventKind::MemberJoin, None));
+        restored.event(&Event { seq: 2, ..count(EventKind::MemberJoin, None) });
+        assert_eq!(restored.measure(slot)[0].members, Some(11));
+        assert_eq!(Gauges::restore(b"rubbish", 1).measure(slot), []);
     }
 
     #[test]

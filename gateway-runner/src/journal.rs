@@ -102,6 +102,11 @@ impl Journal {
         now: Timestamp,
     ) -> Result<(Self, Found, JoinHandle<()>), OpenError> {
         let (store, found) = Store::open_or_set_aside(folder, holder, partitions, now)?;
+        let (journal, thread) = Self::start(store, max_bytes)?;
+        Ok((journal, found, thread))
+    }
+
+    fn start(store: Store, max_bytes: u64) -> Result<(Self, JoinHandle<()>), OpenError> {
         let (commands, receiver) = mpsc::channel(QUEUE);
         let (health_sender, health) = watch::channel(Health::Writable);
         let max_units =
@@ -113,7 +118,7 @@ impl Journal {
         let debt = used.saturating_sub(max_units);
         let thread = writer::start(store, receiver, health_sender, committed.clone(), room.clone(), debt)
             .map_err(OpenError::Thread)?;
-        Ok((Self { commands, room, max_units, next_id, health, committed }, found, thread))
+        Ok((Self { commands, room, max_units, next_id, health, committed }, thread))
     }
 
     /// An id for the next entry.

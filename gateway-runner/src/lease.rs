@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use guildhall_domain::ShardId;
 use guildhall_wire::CoverageGap;
-pub use item::SessionRecord;
+pub use item::{GaugeRecord, SessionRecord};
 pub use table::{Seen, Sweep, Table, TableError, Written};
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
@@ -154,6 +154,22 @@ impl Lease {
         self.table.release(self.shard, &self.holder, held.session.as_ref()).await?;
         self.state.send_modify(|state| state.lost = true);
         Ok(())
+    }
+
+    /// Keeps the shard's gauges for the next holder.
+    ///
+    /// # Errors
+    /// When the table cannot be written.
+    pub async fn put_gauges(&self, gauges: GaugeRecord) -> Result<(), TableError> {
+        if self.is_lost() { Ok(()) } else { self.table.put_gauges(self.shard, gauges).await }
+    }
+
+    /// The gauges the last holder kept.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub async fn gauges(&self) -> Result<Option<GaugeRecord>, TableError> {
+        self.table.gauges(self.shard).await
     }
 
     /// Whether the lease was lost or handed over.

@@ -55,6 +55,8 @@ use watermark::Watermarks;
 
 /// How long a hand-over waits for SQS to take the rest.
 const DRAIN: Duration = Duration::from_secs(15);
+/// How long the journal's thread may take to write what it was told.
+const JOIN: Duration = Duration::from_secs(2);
 /// How often gauges that nobody updates by himself are read.
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
 
@@ -133,9 +135,8 @@ pub async fn run_with(config: Config, aws: &SdkConfig, clock: Clock, stop: Cance
     };
     let (identity, local) = past(found, holder, shard_count);
     let fleet = Fleet::new(Arc::new(deps), table, identity, shard_count, config.lease_term, local);
-    let mut fleet = std::pin::pin!(fleet.run(stop));
     let ended = tokio::select! {
-        ended = &mut fleet => ended,
+        ended = fleet.run(stop) => ended,
         Some(task) = tasks.join_next() => match task? {
             Ok(()) => Err(anyhow::anyhow!("a part of the runner ended unexpectedly")),
             Err(error) => Err(error),
@@ -143,8 +144,9 @@ pub async fn run_with(config: Config, aws: &SdkConfig, clock: Clock, stop: Cance
     };
     tasks.shutdown().await;
     drop(journal);
-    // The thread ends when the last handle is gone; the fleet still has one until this function returns.
-    drop(thread);
+    // The thread ends with the last handle; a connection of the admin server may hold one a little longer.
+    let joined = tokio::task::spawn_blocking(move || thread.join());
+    let _late = tokio::time::timeout(JOIN, joined).await.is_err();
     tracing::info!("the runner ends");
     ended
 }

@@ -154,6 +154,7 @@ struct Emit<'a> {
 }
 
 /// The parts of a counted event that differ.
+#[derive(Clone, Copy)]
 struct Counted {
     at: Option<Timestamp>,
     channel: Option<ChannelId>,

@@ -5,6 +5,7 @@
 //! **Invariant:** no connection is begun without a fresh lease; a shard that Discord closed for good is not tried again.
 //! **Invariant:** the loop waits for the journal instead of buffering: when the journal is full, nothing is read.
 
+mod finish;
 mod session;
 
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use guildhall_wire::Event;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
-use twilight_gateway::{CloseFrame, ConfigBuilder, Intents, Message, Session, Shard, ShardState};
+use twilight_gateway::{ConfigBuilder, Intents, Message, Session, Shard, ShardState};
 
 use crate::batch::{Batch, Batcher};
 use crate::gauges::{Gauges, next_slot};
@@ -32,8 +33,6 @@ use crate::watermark::{Mark, Watermarks};
 const BURST: usize = 64;
 /// How often the watermarks follow what was read.
 const ADVANCE: Duration = Duration::from_secs(1);
-/// How long a closing handshake may take.
-const CLOSING: Duration = Duration::from_secs(1);
 
 /// What every shard of a runner shares.
 pub struct Deps {
@@ -182,6 +181,7 @@ impl<'a> Reader<'a> {
                 }
                 () = &mut slot_timer => {
                     self.measure(slot);
+                    self.save_gauges().await;
                     slot = next_slot(deps.clock.now().max(slot));
                     slot_timer.as_mut().reset(Instant::now() + until(slot, &deps.clock));
                     Ok(())
@@ -259,7 +259,7 @@ impl<'a> Reader<'a> {
             match project::project(dispatch, text, seq, received, &mut self.events) {
                 Ok(members) => {
                     if let Some(members) = members {
-                        self.gauges.members(members);
+                        self.gauges.members(seq, members);
                     }
                     self.events.iter().for_each(|event| self.gauges.event(event));
                 }
@@ -354,77 +354,6 @@ impl<'a> Reader<'a> {
             ids.push(id);
         }
         Ok(ids)
-    }
-
-    /// Ends the connection and sees that what was read is safe.
-    async fn finish(mut self, end: End) -> Outcome {
-        match end {
-            End::Unusable => return Outcome::JournalUnusable,
-            End::Stop => self.close().await,
-            End::Lost | End::Fatal(_) => {}
-        }
-        if let Some(batcher) = &mut self.batcher {
-            batcher.close_all(&mut self.closed);
-        }
-        if self.submit().await.is_err() || self.advance().await.is_err() {
-            return Outcome::JournalUnusable;
-        }
-        match end {
-            End::Fatal(code) => {
-                metrics::counter!("shard_fatal", "code" => code.to_string()).increment(1);
-                tracing::error!(shard = %self.lease.shard(), code, "Discord closed the shard for good; it stays closed");
-                Outcome::Fatal(code)
-            }
-            End::Stop => self.hand_over().await,
-            _ => {
-                if let Some(batcher) = &self.batcher {
-                    self.deps.marks.retire(&batcher.origin().session_id);
-                }
-                Outcome::Lost
-            }
-        }
-    }
-
-    /// Closes the connection so that the session can be resumed, and reads what Discord sent before it noticed.
-    async fn close(&mut self) {
-        self.deps.status.set(self.lease.shard().id, Some(Phase::HandingOver));
-        if matches!(self.shard.state(), ShardState::Disconnected { .. } | ShardState::FatallyClosed) {
-            return;
-        }
-        self.shard.close(CloseFrame::RESUME);
-        let reading = async {
-            while let Some(Ok(Message::Text(text))) = self.shard.next().await {
-                if self.text(&text).await.is_err() {
-                    return;
-                }
-            }
-        };
-        // Whatever is not read by then is replayed to the next holder.
-        let _late = tokio::time::timeout(CLOSING, reading).await.is_err();
-    }
-
-    async fn hand_over(&mut self) -> Outcome {
-        if let Some(batcher) = &self.batcher {
-            let session = batcher.origin().session_id.clone();
-            let drained = self.deps.marks.drained(&session);
-            let waited = tokio::select! {
-                waited = tokio::time::timeout(self.deps.drain, drained) => waited,
-                () = self.lease.lost() => return Outcome::Lost,
-            };
-            if waited.is_err() {
-                tracing::warn!(
-                    shard = %self.lease.shard(),
-                    "the hand-over does not wait longer for SQS; the next holder replays what is missing"
-                );
-            }
-        }
-        if let Err(error) = self.lease.release().await {
-            tracing::warn!(shard = %self.lease.shard(), error = %error, "the lease could not be released and will expire");
-        }
-        if let Some(batcher) = &self.batcher {
-            self.deps.marks.retire(&batcher.origin().session_id);
-        }
-        Outcome::HandedOver
     }
 }
 

@@ -164,6 +164,12 @@ impl Store {
         Ok(Found { pending, sessions, predecessor, set_aside: None })
     }
 
+    /// Lets the file have this many pages and no more, as a full disk would.
+    #[cfg(test)]
+    pub(super) fn limit_pages(&self, pages: u32) -> Result<(), rusqlite::Error> {
+        self.connection.pragma_update(None, "max_page_count", pages)
+    }
+
     /// The size of each entry's body.
     pub(super) fn sizes(&self) -> Result<Vec<usize>, rusqlite::Error> {
         let mut statement = self.connection.prepare("SELECT length(body) FROM pending")?;

@@ -1,3 +1,5 @@
+//! The journal on a real disk: order, bounds, restarts and damage.
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
@@ -106,6 +108,34 @@ async fn a_full_journal_waits_until_sqs_has_taken_something() {
 }
 
 #[tokio::test]
+async fn a_full_disk_stops_appending_and_not_sending_and_heals() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (store, _) = Store::open_or_set_aside(folder.path(), "holder", 2, NOW).expect("opens");
+    store.limit_pages(20).expect("limited");
+    let (journal, _thread) = Journal::start(store, 1 << 20).expect("starts");
+    let mut appended = 0;
+    while journal.health() == Health::Writable {
+        appended += 1;
+        journal.append(entry(appended, PriorityClass::High, 3_000), mark(1)).await.expect("kept");
+        // The reply comes after the commit was tried.
+        journal.fetch(1, 1, 1 << 20, vec![]).await.expect("usable");
+    }
+    let next = journal.append(entry(appended + 1, PriorityClass::High, 3_000), mark(1));
+    {
+        let mut next = std::pin::pin!(next);
+        assert!(futures_util::FutureExt::now_or_never(&mut next).is_none(), "the shards wait");
+        let fetched = journal.fetch(1, 4, 1 << 20, vec![]).await.expect("what is on the disk can be sent");
+        let ids: Vec<_> = fetched.iter().map(|entry| entry.id).collect();
+        assert_eq!(ids, [1, 2, 3, 4]);
+        journal.accepted(ids).await.expect("usable");
+        tokio::time::timeout(Duration::from_secs(10), next).await.expect("room was made").expect("kept");
+    }
+    let kept = journal.fetch(1, 50, 1 << 20, vec![]).await.expect("usable");
+    assert_eq!(kept.iter().map(|entry| entry.id).collect::<Vec<_>>(), (5..=appended + 1).collect::<Vec<_>>());
+    assert_eq!(journal.health(), Health::Writable);
+}
+
+#[tokio::test]
 async fn one_process_at_a_time() {
     let folder = tempfile::tempdir().expect("a folder");
     let (_journal, _) = open(folder.path(), 1 << 20);
@@ -167,6 +197,7 @@ async fn a_damaged_database_is_set_aside_and_work_goes_on() {
         assert_eq!(journal.fetch(1, 10, 1 << 20, vec![]).await.expect("usable").len(), 1);
     }
     let copy = tempfile::tempdir().expect("a folder");
-    fs::write(copy.path().join("journal.db"), b"this was never a database, and is long enough to be looked at").expect("written");
+    fs::write(copy.path().join("journal.db"), b"this was never a database, and is long enough to be looked at")
+        .expect("written");
     assert!(open(copy.path(), 1 << 20).1.set_aside.is_some());
 }

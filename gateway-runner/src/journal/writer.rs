@@ -1,6 +1,7 @@
 //! The journal's thread: group commits, and one retry loop for a disk that refuses.
 //!
-//! **Invariant:** commands are applied in the order they were sent; a reply is given only after the commit.
+//! **Invariant:** changes are applied in the order they were sent, except that a group deletes first what it can; a reply
+//! is given only after the commit.
 //! **Invariant:** while writing fails, entries on the disk can still be fetched and sent; what SQS accepts meanwhile is
 //! not fetched again.
 
@@ -51,6 +52,14 @@ struct Applied {
 }
 
 impl Applied {
+    /// Deletes an entry; `false` when there is none.
+    fn delete(&mut self, store: &Store, id: i64) -> Result<bool, rusqlite::Error> {
+        let Some((class, bytes)) = store.delete(id)? else { return Ok(false) };
+        self.freed += units(bytes);
+        self.change(class, -1);
+        Ok(true)
+    }
+
     fn change(&mut self, class: i16, by: i64) {
         if let Some(pending) = usize::try_from(class).ok().and_then(|class| self.pending.get_mut(class)) {
             *pending += by;
@@ -147,6 +156,13 @@ impl Writer {
     fn apply(&self) -> Result<Applied, rusqlite::Error> {
         let result = self.store.begin().and_then(|()| {
             let mut applied = Applied::default();
+            // Deletions first: on a full disk they make the room that the rest needs.
+            let mut unknown = Vec::new();
+            for id in self.accepted() {
+                if !applied.delete(&self.store, id)? {
+                    unknown.push(id);
+                }
+            }
             for command in &self.backlog {
                 match command {
                     Command::Append { entry, mark } => {
@@ -155,16 +171,12 @@ impl Writer {
                     }
                     Command::Advance { shard, session, mark } => self.store.advance(*shard, session, *mark)?,
                     Command::PutSession { row, .. } => self.store.put_session(row)?,
-                    Command::Accepted { ids } => {
-                        for id in ids {
-                            if let Some((class, bytes)) = self.store.delete(*id)? {
-                                applied.freed += units(bytes);
-                                applied.change(class, -1);
-                            }
-                        }
-                    }
-                    Command::Fetch { .. } => {}
+                    Command::Accepted { .. } | Command::Fetch { .. } => {}
                 }
+            }
+            // Those of entries that came with this very group.
+            for id in unknown {
+                applied.delete(&self.store, id)?;
             }
             self.store.commit()?;
             Ok(applied)
@@ -175,15 +187,15 @@ impl Writer {
         result
     }
 
+    /// The entries that the backlog says SQS accepted.
+    fn accepted(&self) -> impl Iterator<Item = i64> + '_ {
+        let ids = |command: &'_ Command| if let Command::Accepted { ids } = command { ids.clone() } else { Vec::new() };
+        self.backlog.iter().flat_map(ids)
+    }
+
     fn fetch(&mut self, fetches: &mut Vec<Command>) -> Result<(), Damaged> {
         // While writing fails, entries may have been accepted without being deleted yet.
-        let gone: HashSet<i64> = self
-            .backlog
-            .iter()
-            .filter_map(|command| if let Command::Accepted { ids } = command { Some(ids) } else { None })
-            .flatten()
-            .copied()
-            .collect();
+        let gone: HashSet<i64> = self.accepted().collect();
         for command in fetches.drain(..) {
             let Command::Fetch { partition, limit, max_bytes, mut except, reply } = command else { continue };
             except.extend(&gone);

@@ -32,6 +32,17 @@ pub struct SessionRecord {
     pub gaps: Vec<CoverageGap>,
 }
 
+/// The gauges of a shard, as they were handed over.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GaugeRecord {
+    /// The session they were gathered from.
+    pub session_id: Arc<str>,
+    /// The last sequence that is in them.
+    pub seq: u64,
+    /// What [`crate::gauges::Gauges::snapshot`] made.
+    pub data: Vec<u8>,
+}
+
 /// Binds the values of the watermark and the open gaps.
 pub(super) fn watermark(update: UpdateItemFluentBuilder, session: &SessionRecord) -> UpdateItemFluentBuilder {
     let gaps: Vec<_> = session
@@ -71,8 +82,8 @@ pub(crate) fn text(value: impl Into<String>) -> AttributeValue {
     AttributeValue::S(value.into())
 }
 
-pub(crate) fn int(value: impl ToString) -> AttributeValue {
-    AttributeValue::N(value.to_string())
+pub(crate) fn int(value: impl Into<i128>) -> AttributeValue {
+    AttributeValue::N(value.into().to_string())
 }
 
 pub(crate) fn string<'a>(item: &'a Item, name: &str) -> Option<&'a str> {

@@ -1,7 +1,7 @@
 //! The coordination table in DynamoDB: every read and every conditional write.
 //!
 //! Items, by their key `pk`: `lease#<shard_count>#<shard>` (holder, counter, session, accepted watermark, gaps not yet
-//! accepted), `runner#<holder>` (heartbeat), `budget#<application>` (IDENTIFYs left) and `pace#<application>#<bucket>`.
+//! accepted), `gauges#<shard_count>#<shard>` (a snapshot), `runner#<holder>` (heartbeat), `budget#<application>` (IDENTIFYs left) and `pace#<application>#<bucket>`.
 //!
 //! **Invariant:** a lease and its session are written only on the condition that the writer still holds the lease.
 //! **Invariant:** no instant of one machine is compared with another's, but for the day-long IDENTIFY window, which
@@ -11,12 +11,14 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, SdkError};
+use aws_sdk_dynamodb::operation::get_item::GetItemError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use guildhall_domain::{Clock, ShardId};
 
-use super::item::{Item, SessionRecord, int, number, record, string, text, watermark};
+use super::item::{GaugeRecord, Item, SessionRecord, int, number, record, string, text, watermark};
 
 /// How long an item outlives its last write: longer than journal, queue and dead letters live.
 const KEEP_LEASE_SECS: i64 = 60 * 24 * 3_600;
@@ -73,7 +75,7 @@ impl Table {
         let sent = self.client.get_item().table_name(&self.name).key("pk", text("check")).send().await;
         match sent {
             Ok(_) => Ok(()),
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_resource_not_found_exception()) => {
+            Err(error) if error.as_service_error().is_some_and(GetItemError::is_resource_not_found_exception) => {
                 Err(TableError::Missing(self.name.clone()))
             }
             Err(error) => Err(unavailable(&error)),
@@ -235,6 +237,37 @@ impl Table {
         written(update.update_expression(expression).send().await)
     }
 
+    /// Keeps a shard's gauges. The last writer wins: they are measured, not counted.
+    ///
+    /// # Errors
+    /// When the table cannot be written.
+    pub async fn put_gauges(&self, shard: ShardId, gauges: GaugeRecord) -> Result<(), TableError> {
+        let sent = self
+            .client
+            .put_item()
+            .table_name(&self.name)
+            .item("pk", text(gauges_key(shard)))
+            .item("session_id", text(gauges.session_id.as_ref()))
+            .item("seq", int(gauges.seq))
+            .item("data", AttributeValue::B(gauges.data.into()))
+            .item("expires_at", self.expiry(KEEP_OTHER_SECS))
+            .send();
+        sent.await.map(drop).map_err(|error| unavailable(&error))
+    }
+
+    /// The gauges kept for a shard.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub async fn gauges(&self, shard: ShardId) -> Result<Option<GaugeRecord>, TableError> {
+        let Some(item) = self.get(&gauges_key(shard)).await? else { return Ok(None) };
+        let record = || {
+            let data = item.get("data")?.as_b().ok()?.as_ref().to_vec();
+            Some(GaugeRecord { session_id: string(&item, "session_id")?.into(), seq: number(&item, "seq")?, data })
+        };
+        Ok(record())
+    }
+
     pub(crate) async fn get(&self, key: &str) -> Result<Option<Item>, TableError> {
         let sent = self.client.get_item().table_name(&self.name).key("pk", text(key)).consistent_read(true).send();
         sent.await.map(|output| output.item).map_err(|error| unavailable(&error))
@@ -259,7 +292,7 @@ impl Table {
         };
         match put.send().await {
             Ok(_) => Ok(Written::Done),
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
+            Err(error) if error.as_service_error().is_some_and(PutItemError::is_conditional_check_failed_exception) => {
                 Ok(Written::Refused)
             }
             Err(error) => Err(unavailable(&error)),
@@ -291,6 +324,10 @@ pub struct Sweep {
     pub leases: HashMap<u32, Seen>,
     /// Runner → counter of its heartbeat.
     pub runners: HashMap<String, u64>,
+}
+
+fn gauges_key(shard: ShardId) -> String {
+    format!("gauges#{}#{}", shard.count, shard.id)
 }
 
 fn lease_key(shard: ShardId) -> String {

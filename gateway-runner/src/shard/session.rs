@@ -5,6 +5,7 @@
 //! **Invariant:** a session is resumed only under the class map it began with, because ranges are kept per class.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use guildhall_domain::Timestamp;
 use guildhall_domain::event::CLASS_MAP_VERSION;
@@ -16,7 +17,7 @@ use crate::batch::{Batcher, Origin};
 use crate::gauges::Gauges;
 use crate::identify::Slot;
 use crate::journal::SessionRow;
-use crate::lease::{Lease, SessionRecord};
+use crate::lease::{GaugeRecord, Lease, SessionRecord};
 use crate::meter::Meter;
 use crate::project;
 use crate::status::Phase;
@@ -24,6 +25,11 @@ use crate::watermark::Mark;
 
 /// An event's own time may be a little before that of another one that arrived earlier.
 const REORDERING_MILLIS: i64 = 2_000;
+
+/// How long reading may wait for the gauges' snapshot.
+const GAUGES: Duration = Duration::from_secs(1);
+/// How long the rest of a lost session may take to be accepted, before the gap is drawn around it.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 impl<'a> Reader<'a> {
     /// Prepares to resume the session of the lease's record, or to identify when there is none.
@@ -88,7 +94,34 @@ impl<'a> Reader<'a> {
         self.batcher = Some(Batcher::new(origin, from));
         self.advanced = from.seq;
         self.replay_from = Some(from.at);
+        self.restore_gauges(&record.session_id).await;
         self.send_gaps(record.gaps.clone()).await
+    }
+
+    async fn restore_gauges(&mut self, session: &str) {
+        match tokio::time::timeout(GAUGES, self.lease.gauges()).await {
+            Ok(Ok(Some(kept))) if *kept.session_id == *session => {
+                self.gauges = Gauges::restore(&kept.data, kept.seq);
+            }
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(shard = %self.lease.shard(), error = %error, "no gauges to go on from"),
+            Err(_) => tracing::warn!(shard = %self.lease.shard(), "no gauges to go on from: the table is slow"),
+        }
+    }
+
+    /// Keeps the gauges for the next holder; they are worth a moment, and no more.
+    pub(super) async fn save_gauges(&mut self) {
+        let Some(batcher) = &self.batcher else { return };
+        let Some(data) = self.gauges.snapshot() else {
+            tracing::warn!(shard = %self.lease.shard(), "the gauges are too many to be handed over");
+            return;
+        };
+        let kept = GaugeRecord { session_id: batcher.origin().session_id.clone(), seq: batcher.read().seq, data };
+        match tokio::time::timeout(GAUGES, self.lease.put_gauges(kept)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(shard = %self.lease.shard(), error = %error, "gauges are not kept"),
+            Err(_) => tracing::warn!(shard = %self.lease.shard(), "gauges are not kept: the table is slow"),
+        }
     }
 
     /// A new session begins: the old one, if there was one, is lost.
@@ -107,8 +140,9 @@ impl<'a> Reader<'a> {
             old.close_all(&mut self.closed);
             let session = old.origin().session_id.clone();
             self.submit().await?;
+            let safe = self.safe_end(&session, old.read()).await;
             self.deps.marks.retire(&session);
-            lost = Some((session, old.read()));
+            lost = Some((session, safe));
         }
         let mut gaps = self.lease.open_gaps().await;
         if let Some((session, mark)) = lost {
@@ -143,6 +177,15 @@ impl<'a> Reader<'a> {
         self.replay_from = None;
         self.deps.status.set(shard.id, Some(Phase::Active));
         self.send_gaps(gaps).await
+    }
+
+    /// Up to where a session that has ended is safe: all that was `read`, when SQS takes it soon, else what it has taken.
+    /// The record of the session is about to be replaced, so nobody could replay the rest if this disk died.
+    async fn safe_end(&mut self, session: &str, read: Mark) -> Mark {
+        match tokio::time::timeout(LAST_WORDS, self.deps.marks.drained(session)).await {
+            Ok(()) => read,
+            Err(_) => self.deps.marks.mark(session).unwrap_or(read),
+        }
     }
 
     async fn send_gaps(&mut self, gaps: Vec<CoverageGap>) -> Result<(), End> {

@@ -1,0 +1,89 @@
+//! The end of a shard's loop: what was read is made safe, and the lease is handed over.
+//!
+//! **Invariant:** the connection is closed so that the session can be resumed; its lease is released only after its
+//! watermark is written, and no later than the drain's bound.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use twilight_gateway::{CloseFrame, Message, ShardState};
+
+use super::{End, Outcome, Reader};
+use crate::status::Phase;
+
+/// How long a closing handshake may take.
+const CLOSING: Duration = Duration::from_secs(1);
+
+impl Reader<'_> {
+    /// Ends the connection and sees that what was read is safe.
+    pub(super) async fn finish(mut self, end: End) -> Outcome {
+        match end {
+            End::Unusable => return Outcome::JournalUnusable,
+            End::Stop => self.close().await,
+            End::Lost | End::Fatal(_) => {}
+        }
+        if let Some(batcher) = &mut self.batcher {
+            batcher.close_all(&mut self.closed);
+        }
+        if self.submit().await.is_err() || self.advance().await.is_err() {
+            return Outcome::JournalUnusable;
+        }
+        match end {
+            End::Fatal(code) => {
+                metrics::counter!("shard_fatal", "code" => code.to_string()).increment(1);
+                tracing::error!(shard = %self.lease.shard(), code, "Discord closed the shard for good; it stays closed");
+                Outcome::Fatal(code)
+            }
+            End::Stop => self.hand_over().await,
+            _ => {
+                if let Some(batcher) = &self.batcher {
+                    self.deps.marks.retire(&batcher.origin().session_id);
+                }
+                Outcome::Lost
+            }
+        }
+    }
+
+    /// Closes the connection so that the session can be resumed, and reads what Discord sent before it noticed.
+    async fn close(&mut self) {
+        self.deps.status.set(self.lease.shard().id, Some(Phase::HandingOver));
+        if matches!(self.shard.state(), ShardState::Disconnected { .. } | ShardState::FatallyClosed) {
+            return;
+        }
+        self.shard.close(CloseFrame::RESUME);
+        let reading = async {
+            while let Some(Ok(Message::Text(text))) = self.shard.next().await {
+                if self.text(&text).await.is_err() {
+                    return;
+                }
+            }
+        };
+        // Whatever is not read by then is replayed to the next holder.
+        let _late = tokio::time::timeout(CLOSING, reading).await.is_err();
+    }
+
+    async fn hand_over(&mut self) -> Outcome {
+        if let Some(batcher) = &self.batcher {
+            let session = batcher.origin().session_id.clone();
+            let drained = self.deps.marks.drained(&session);
+            let waited = tokio::select! {
+                waited = tokio::time::timeout(self.deps.drain, drained) => waited,
+                () = self.lease.lost() => return Outcome::Lost,
+            };
+            if waited.is_err() {
+                tracing::warn!(
+                    shard = %self.lease.shard(),
+                    "the hand-over does not wait longer for SQS; the next holder replays what is missing"
+                );
+            }
+        }
+        self.save_gauges().await;
+        if let Err(error) = self.lease.release().await {
+            tracing::warn!(shard = %self.lease.shard(), error = %error, "the lease could not be released and will expire");
+        }
+        if let Some(batcher) = &self.batcher {
+            self.deps.marks.retire(&batcher.origin().session_id);
+        }
+        Outcome::HandedOver
+    }
+}

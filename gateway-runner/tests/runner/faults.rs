@@ -1,0 +1,128 @@
+//! What Discord cannot deliver is recorded, and what it forbids is not tried again.
+
+use guildhall_discord_double::gateway::GatewayFault;
+use guildhall_domain::ShardId;
+use guildhall_runtime::system_clock;
+use guildhall_test_kit::until;
+
+use crate::support::{Aws, Ingest, PATIENCE, Runner, config, counts, double, ledger, traffic};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_session_leaves_a_gap_that_holds_every_missing_event() {
+    let aws = Aws::new("lost").await;
+    let queues = [aws.create_queue("0").await];
+    let double = double(1, 3).await;
+    let disk = tempfile::tempdir().expect("a folder");
+    let runner = Runner::start(config(&double, &aws, &queues, disk.path()), &aws);
+    counts("a session", &double, |counts| counts.identifies == 1).await;
+    traffic(&double, 3_000, 1_000.0);
+    until("traffic", PATIENCE, || async { (double.traffic().status().events > 1_000).then_some(()) }).await;
+    let before = system_clock().now();
+    double.gateway().misbehave(GatewayFault::InvalidSession { shard: None, resumable: false });
+    counts("a second session", &double, |counts| counts.identifies == 2).await;
+    double.traffic().finished().await;
+
+    let mut ingest = Ingest::default();
+    ingest.drain(&aws, &queues, |ingest| !ingest.gaps.is_empty()).await;
+    runner.stop().await;
+    let lost = double.ledger().lost();
+    let missing: u64 = lost[0].unsent.iter().chain(&lost[0].unconfirmed).map(|row| row.count).sum();
+    let total: u64 = ledger(&double).values().sum();
+    ingest.drain(&aws, &queues, |ingest| ingest.total() + missing >= total).await;
+    assert!(ingest.total() <= total, "{} counted, {total} dispatched", ingest.total());
+    for (key, counted) in &ingest.counts {
+        assert!(ledger(&double).get(key).is_some_and(|dispatched| counted <= dispatched), "{key:?}");
+    }
+    let gap = &ingest.gaps[0];
+    assert_eq!((gap.lost_session.as_str(), ingest.gaps.len()), (lost[0].session_id.as_str(), 1));
+    assert!(gap.after_seq <= lost[0].sent && gap.from <= before && before <= gap.to, "{gap:?}");
+    // What SQS has accepted is no longer kept in the table.
+    let shard = ShardId { id: 0, count: 1 };
+    let table = aws.table(system_clock());
+    let seen = table.sweep(1).await.expect("readable").leases.remove(&0).expect("a lease");
+    let record = table.take(shard, Some(&seen), "the test").await.expect("writable").expect("free").expect("a session");
+    assert_eq!(record.gaps, []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_died_with_its_runner_leaves_a_gap_too() {
+    let aws = Aws::new("died").await;
+    let queues = [aws.create_queue("0").await];
+    let double = double(1, 3).await;
+    let (lost_disk, disk) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let victim = Runner::start(config(&double, &aws, &queues, lost_disk.path()), &aws);
+    counts("a session", &double, |counts| counts.identifies == 1).await;
+    traffic(&double, 1_000, 1_000.0);
+    double.traffic().finished().await;
+    victim.kill().await;
+    double.gateway().misbehave(GatewayFault::DropSession { shard: None });
+    let runner = Runner::start(config(&double, &aws, &queues, disk.path()), &aws);
+    counts("a second session", &double, |counts| counts.identifies == 2).await;
+    let mut ingest = Ingest::default();
+    ingest.drain(&aws, &queues, |ingest| !ingest.gaps.is_empty()).await;
+    assert_eq!(ingest.gaps[0].lost_session, double.ledger().lost()[0].session_id);
+    runner.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fatal_close_code_stops_the_shard_for_good() {
+    let aws = Aws::new("fatal").await;
+    let queues = [aws.create_queue("0").await];
+    let double = double(2, 4).await;
+    let disk = tempfile::tempdir().expect("a folder");
+    let runner = Runner::start(config(&double, &aws, &queues, disk.path()), &aws);
+    counts("two sessions", &double, |counts| counts.identifies == 2).await;
+    double.gateway().misbehave(GatewayFault::Close { shard: Some(0), code: 4014 });
+    let metrics = guildhall_runtime::metrics::install().expect("one recorder");
+    until("the alarm", PATIENCE, || async { metrics.render().contains("shard_fatal{code=\"4014\"} 1").then_some(()) })
+        .await;
+    // The other shard is alive: it resumes when its connection is cut, and the first one still does not come back.
+    double.gateway().misbehave(GatewayFault::DropConnections { shard: Some(1) });
+    counts("a resumed session", &double, |counts| counts.resumes == 1).await;
+    let counted = double.gateway().counts();
+    assert_eq!((counted.identifies, counted.resumes, counted.resumes_refused), (2, 1, 0));
+    assert!(runner.is_running());
+    runner.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_identify_without_budget_or_without_the_table() {
+    let aws = Aws::new("budget").await;
+    let queues = [aws.create_queue("0").await];
+    let double = double(1, 2).await;
+    double.gateway().misbehave(GatewayFault::IdentifyBudget { remaining: 1 });
+    let disk = tempfile::tempdir().expect("a folder");
+    let runner = Runner::start(config(&double, &aws, &queues, disk.path()), &aws);
+    counts("a session", &double, |counts| counts.identifies == 1).await;
+    let metrics = guildhall_runtime::metrics::install().expect("one recorder");
+    let refusals = || {
+        let text = metrics.render();
+        let line = text.lines().find_map(|line| line.strip_prefix("identify_refusals_total "));
+        line.and_then(|count| count.parse::<u64>().ok()).unwrap_or(0)
+    };
+    let before = refusals();
+    double.gateway().misbehave(GatewayFault::InvalidSession { shard: None, resumable: false });
+    until("a refusal", PATIENCE, || async { (refusals() > before).then_some(()) }).await;
+    aws.dynamo.delete_table().table_name(&aws.name).send().await.expect("deleted");
+    double.gateway().misbehave(GatewayFault::IdentifyBudget { remaining: 1_000 });
+    double.gateway().misbehave(GatewayFault::DropConnections { shard: None });
+    let before = refusals();
+    until("a refusal, or a wait for the lease", PATIENCE, || async {
+        (refusals() > before || double.gateway().sessions().is_empty()).then_some(())
+    })
+    .await;
+    let counted = double.gateway().counts();
+    assert_eq!((counted.identifies, counted.token_resets), (1, 0));
+    runner.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_missing_at_the_start_is_named() {
+    let aws = Aws::new("missing").await;
+    let double = double(1, 1).await;
+    let disk = tempfile::tempdir().expect("a folder");
+    let mut wrong = config(&double, &aws, &["http://127.0.0.1:1/q".to_owned()], disk.path());
+    wrong.table = "no-such-table".to_owned();
+    let error = Runner::start(wrong, &aws).failure().await;
+    assert!(error.to_string().contains("\"no-such-table\" does not exist"), "{error:#}");
+}

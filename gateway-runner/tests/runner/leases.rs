@@ -1,0 +1,121 @@
+//! The lease protocol on a real table.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use guildhall_domain::ShardId;
+use guildhall_gateway_runner::lease::{Lease, Seen, SessionRecord, Written};
+use guildhall_gateway_runner::watermark::{Mark, Watermarks};
+use guildhall_runtime::system_clock;
+use guildhall_wire::CoverageGap;
+
+use crate::support::{Aws, at};
+
+const SHARD: ShardId = ShardId { id: 1, count: 2 };
+
+fn record(session: &str) -> SessionRecord {
+    SessionRecord {
+        session_id: session.into(),
+        resume_url: "wss://resume".to_owned(),
+        started: at(100),
+        class_map: 1,
+        accepted: Mark { seq: 1, at: at(100) },
+        gaps: vec![CoverageGap { lost_session: "before".into(), after_seq: 9, from: at(90), to: at(100) }],
+    }
+}
+
+#[tokio::test]
+async fn only_one_runner_gets_a_lease_and_only_the_holder_writes() {
+    let aws = Aws::new("lease").await;
+    let table = aws.table(system_clock());
+    let (one, two) = tokio::join!(table.take(SHARD, None, "one"), table.take(SHARD, None, "two"));
+    let (one, two) = (one.expect("writable"), two.expect("writable"));
+    assert!(one.is_some() != two.is_some(), "exactly one is first");
+    let (holder, other) = if one.is_some() { ("one", "two") } else { ("two", "one") };
+
+    assert_eq!(table.renew(SHARD, other, None).await.expect("writable"), Written::Refused);
+    assert_eq!(table.put_session(SHARD, other, &record("s")).await.expect("writable"), Written::Refused);
+    assert_eq!(table.release(SHARD, other, None).await.expect("writable"), Written::Refused);
+    assert_eq!(table.put_session(SHARD, holder, &record("s")).await.expect("writable"), Written::Done);
+
+    let seen = |sweep: guildhall_gateway_runner::lease::Sweep| sweep.leases.get(&SHARD.id).cloned().expect("a lease");
+    let before = seen(table.sweep(SHARD.count).await.expect("readable"));
+    assert_eq!(before.holder, holder);
+    let mut renewed = record("s");
+    renewed.accepted = Mark { seq: 50, at: at(150) };
+    assert_eq!(table.renew(SHARD, holder, Some(&renewed)).await.expect("writable"), Written::Done);
+    // What was seen before the renewal no longer entitles anyone.
+    assert_eq!(table.take(SHARD, Some(&before), other).await.expect("writable"), None);
+    let now = seen(table.sweep(SHARD.count).await.expect("readable"));
+    let taken = table.take(SHARD, Some(&now), other).await.expect("writable").expect("as it was seen");
+    assert_eq!(taken, Some(renewed), "the session travels with the lease");
+    assert_eq!(table.renew(SHARD, holder, None).await.expect("writable"), Written::Refused);
+
+    assert_eq!(table.release(SHARD, other, None).await.expect("writable"), Written::Done);
+    assert_eq!(seen(table.sweep(SHARD.count).await.expect("readable")).holder, "");
+    let sweep = table.sweep(3).await.expect("readable");
+    assert!(sweep.leases.is_empty(), "another set of shards has leases of its own");
+}
+
+#[tokio::test]
+async fn heartbeats_are_seen_until_the_farewell() {
+    let aws = Aws::new("heartbeat").await;
+    let table = aws.table(system_clock());
+    table.heartbeat("one", 4).await.expect("writable");
+    table.heartbeat("two", 1).await.expect("writable");
+    table.heartbeat("one", 5).await.expect("writable");
+    table.farewell("two").await.expect("writable");
+    let runners = table.sweep(1).await.expect("readable").runners;
+    assert_eq!(runners.into_iter().collect::<Vec<_>>(), [("one".to_owned(), 5)]);
+}
+
+#[tokio::test]
+async fn the_watermark_follows_and_gaps_stay_until_accepted() {
+    let aws = Aws::new("marks").await;
+    let table = aws.table(system_clock());
+    let marks = Watermarks::default();
+    let holder: Arc<str> = "me".into();
+    let term = Duration::from_secs(10);
+    let lease = Lease::take(&table, SHARD, None, &holder, term, &marks).await.expect("writable").expect("free");
+    assert_eq!(lease.session().await, None);
+    lease.put_session(record("s")).await.expect("held");
+    let session: Arc<str> = "s".into();
+    marks.begin(&session, Mark { seq: 1, at: at(100) });
+    // One envelope with events, and one with the gap.
+    marks.submitted(&session, 1, Some(5), at(105), Some(Mark { seq: 8, at: at(108) }));
+    marks.submitted(&session, 2, None, at(108), Some(Mark { seq: 8, at: at(108) }));
+    lease.gaps_sent(vec![2]).await;
+    lease.renew().await.expect("writable");
+    let written = lease.session().await.expect("a session");
+    assert_eq!((written.accepted, written.gaps.len()), (Mark { seq: 4, at: at(105) }, 1));
+    marks.accepted("s", 1, Some(5));
+    marks.accepted("s", 2, None);
+    lease.renew().await.expect("writable");
+    let written = lease.session().await.expect("a session");
+    assert_eq!((written.accepted, written.gaps.len()), (Mark { seq: 8, at: at(108) }, 0));
+
+    // Another runner finds all of it.
+    lease.release().await.expect("writable");
+    assert!(lease.is_lost());
+    let seen = table.sweep(SHARD.count).await.expect("readable").leases.remove(&SHARD.id).expect("a lease");
+    let next = Lease::take(&table, SHARD, Some(&seen), &"next".into(), term, &marks).await.expect("writable");
+    assert_eq!(next.expect("released").session().await, Some(written));
+}
+
+#[tokio::test]
+async fn a_lost_lease_is_noticed_and_forbids_connecting() {
+    let aws = Aws::new("noticed").await;
+    let table = aws.table(system_clock());
+    let marks = Watermarks::default();
+    let term = Duration::from_secs(10);
+    let lease = Lease::take(&table, SHARD, None, &"me".into(), term, &marks).await.expect("writable").expect("free");
+    assert!(lease.is_fresh() && lease.fresh().await.is_ok());
+    let seen = Seen { holder: "me".to_owned(), counter: 1 };
+    let thief = Lease::take(&table, SHARD, Some(&seen), &"thief".into(), term, &marks).await.expect("writable");
+    assert!(thief.is_some());
+    lease.renew().await.expect("the table answers");
+    tokio::time::timeout(Duration::from_secs(5), lease.lost()).await.expect("noticed");
+    assert!(!lease.is_fresh() && lease.fresh().await.is_err());
+    assert!(lease.put_session(record("late")).await.is_err());
+    assert_eq!(thief.expect("taken").session().await, None, "the loser wrote nothing");
+}

@@ -1,0 +1,8 @@
+//! The runner against real SQS and DynamoDB protocols and a stateful Discord over WebSocket.
+
+mod exactness;
+mod faults;
+mod leases;
+mod process;
+mod sending;
+mod support;

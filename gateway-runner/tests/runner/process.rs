@@ -1,0 +1,95 @@
+//! The binary itself: signals, probes, and a real kill.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use guildhall_discord_double::Double;
+use guildhall_domain::PriorityClass;
+use guildhall_runtime::system_clock;
+use guildhall_test_kit::{services, until};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::{Child, Command};
+
+use crate::support::{Aws, Ingest, PATIENCE, counts, double, read, traffic, variables};
+
+fn start(double: &Double, aws: &Aws, queues: &[String], journal: &Path, admin: &str) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_gateway-runner"))
+        .env_clear()
+        .envs(services::aws_environment())
+        .envs(variables(double, aws, queues, journal))
+        .env("RUNNER_ADMIN_ADDR", admin)
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the binary starts")
+}
+
+async fn get(address: &str, path: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(address).await.ok()?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.ok()?;
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.ok()?;
+    Some(response)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_five_times_and_stopped_gently_at_the_end() {
+    let aws = Aws::new("process").await;
+    let queues = [aws.create_queue("0").await];
+    let double = double(1, 3).await;
+    let disk = tempfile::tempdir().expect("a folder");
+    let free = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("bound").to_string();
+    let mut runner = start(&double, &aws, &queues, disk.path(), &free);
+    counts("a session", &double, |counts| counts.identifies == 1).await;
+    traffic(&double, 6_000, 1_500.0);
+    for number in 1..=5 {
+        let reached = number * 1_000;
+        until("traffic", PATIENCE, || async { (double.traffic().status().events >= reached).then_some(()) }).await;
+        runner.kill().await.expect("killed");
+        runner = start(&double, &aws, &queues, disk.path(), &free);
+        // The journal's lock proves that the killed one is dead: no lease has to expire.
+        counts("a resumed session", &double, |counts| counts.resumes == number).await;
+    }
+    double.traffic().finished().await;
+    read(&double).await;
+
+    until("readiness", PATIENCE, || async { get(&free, "/readyz").await.filter(|answer| answer.contains("200 OK")) })
+        .await;
+    assert!(get(&free, "/healthz").await.expect("an answer").contains("alive"));
+    let readiness = get(&free, "/readyz").await.expect("an answer");
+    assert!(readiness.contains(r#""shards":{"0":{"state":"active"}}"#), "{readiness}");
+    let metrics = get(&free, "/metrics").await.expect("an answer");
+    for metric in [
+        "active_shards 1",
+        "events_processed_total{type=\"MESSAGE_CREATE\"}",
+        "event_processing_duration_seconds_count{type=\"MESSAGE_CREATE\"}",
+        "queue_depth{queue=\"journal\"}",
+        "events_dropped_total{reason=\"already_read\"}",
+        "watermark_lag_events{shard=\"0\"}",
+        "journal_pending{class=\"critical\"}",
+        "resumes_total 1",
+    ] {
+        assert!(metrics.contains(metric), "{metric} is missing in {metrics}");
+    }
+
+    let id = runner.id().expect("it runs").to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().await.expect("kill runs").success());
+    let status = tokio::time::timeout(PATIENCE, runner.wait()).await.expect("it ends").expect("a status");
+    assert!(status.success(), "{status}");
+    let mut ingest = Ingest::default();
+    ingest.equals_ledger(&aws, &queues, &double).await;
+    assert_eq!((double.gateway().counts().identifies, ingest.gaps.len()), (1, 0));
+    assert!(ingest.received.contains(&PriorityClass::Low));
+    let sweep = aws.table(system_clock()).sweep(1).await.expect("readable");
+    assert_eq!((sweep.leases[&0].holder.as_str(), sweep.runners.len()), ("", 0), "handed over, and a farewell");
+}
+
+#[tokio::test]
+async fn a_missing_variable_is_named_and_ends_the_process() {
+    let output = Command::new(env!("CARGO_BIN_EXE_gateway-runner")).env_clear().output().await.expect("it runs");
+    assert!(!output.status.success());
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("the environment variable DISCORD_TOKEN is not set"), "{stderr}");
+}
