@@ -49,7 +49,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
 ];
 
 /// What only tests may be built with, beside a crate's own edges.
-const FOR_TESTS: &[&str] = &["discord-double", "domain", "runtime", "store", "test-kit", "wire"];
+const FOR_TESTS: &[&str] = &["discord-double", "domain", "queue", "runtime", "store", "test-kit", "wire"];
 
 /// External crates that stay behind one door.
 const BEHIND_ONE_DOOR: &[(&str, &[&str])] = &[

@@ -318,7 +318,12 @@ fn check_variables(
             }
         }
     }
+    let manual = fs::read_to_string(root.join("docs/operations.md")).expect("docs/operations.md is there");
     for (name, insists) in &read {
+        assert!(
+            manual.contains(&format!("| `{name}` |")),
+            "{package} reads {name}, which docs/operations.md does not list"
+        );
         assert!(!insists || declared.contains(name), "{package} reads {name}, which the template does not give it");
     }
     let unread: Vec<_> = declared.iter().filter(|name| !read.contains_key(*name)).collect();
