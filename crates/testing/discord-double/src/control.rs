@@ -4,7 +4,7 @@
 
 pub mod faults;
 pub mod guilds;
-pub mod interactions;
+pub(crate) mod interactions;
 pub mod ledger;
 pub mod traffic;
 
