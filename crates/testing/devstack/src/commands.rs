@@ -1,6 +1,7 @@
 //! Registers the commands with Discord, or its double: shows the difference first, and changes nothing when there is none.
 
 use anyhow::Context as _;
+use guildhall_app::commands::Change;
 use guildhall_discord::Client;
 use guildhall_domain::{ApplicationId, GuildId};
 use guildhall_runtime::Environment;
@@ -16,8 +17,8 @@ pub struct Registration {
     application: ApplicationId,
     guild: Option<GuildId>,
     wanted: Value,
-    /// What would change, a line each; empty when nothing would.
-    pub changes: Vec<String>,
+    /// What would change; empty when nothing would.
+    pub changes: Vec<Change>,
 }
 
 impl Registration {

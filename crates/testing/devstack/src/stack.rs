@@ -196,9 +196,12 @@ impl Stack {
         self.environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// Stops the functions and waits for what they are doing.
+    /// Stops the functions and waits for what they are doing, then stops the double.
     pub async fn shutdown(mut self) {
         self.stop.cancel();
         while self.tasks.join_next().await.is_some() {}
+        if let Some(double) = self.double {
+            double.stop().await;
+        }
     }
 }
