@@ -5,12 +5,14 @@
 
 mod channels;
 mod guilds;
+mod leaderboard;
 mod members;
 mod now;
 mod totals;
 
 pub use channels::{channel_series, channel_totals, top_channels};
 pub use guilds::{guild_series, guild_totals};
+pub use leaderboard::{Rank, Standing, leaderboard};
 pub use members::{member_series, member_top_channels, member_totals, top_members};
 pub use now::{Freshness, Gap, Gauges, coverage_gaps, freshness, latest_gauges, open_voice};
 pub use totals::Totals;

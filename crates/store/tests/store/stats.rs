@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 use guildhall_domain::{ChannelId, EventKind, GuildSettings, PriorityClass, Span, TimeZone, Timestamp, UserId};
-use guildhall_store::stats::{self, Totals};
+use guildhall_store::stats::{self, Rank, Totals};
 use guildhall_store::{PgPool, audit, settings};
 use guildhall_wire::{Event, EventBody};
 use rand::rngs::SmallRng;
@@ -212,6 +212,43 @@ async fn the_score_counts_messages_voice_minutes_twice_and_reactions() {
         let stored: (i64, i64) =
             sqlx::query_as("SELECT score, voice_millis FROM member_stats").fetch_one(pool).await.expect("a row");
         assert_eq!(stored, (8, 239_999));
+    }
+}
+
+#[tokio::test]
+async fn leaderboards_are_of_all_time() {
+    for database in databases().await {
+        let pool = database.pool();
+        let start = at("2026-05-01T12:00:00Z");
+        let count = |seq, minute: i64, kind, place: Option<u64>, member| {
+            let channel = place.map(channel);
+            let member = Some(user(member));
+            event(seq, 1, start.plus_millis(minute * 60_000), EventBody::Count { kind, channel, member, target: None })
+        };
+        let events = vec![
+            count(2, 0, EventKind::MessageCreate, Some(5), 7),
+            count(3, 9, EventKind::MessageCreate, Some(5), 7),
+            count(4, 0, EventKind::MessageCreate, Some(5), 8),
+            count(5, 0, EventKind::VoiceState, Some(6), 8),
+            count(6, 5, EventKind::VoiceState, None, 8),
+            count(7, 0, EventKind::VoiceState, Some(6), 9),
+            count(8, 6, EventKind::VoiceState, None, 9),
+            count(9, 0, EventKind::MemberJoin, None, 10),
+        ];
+        apply(pool, &[envelope("s", PriorityClass::High, events)]).await;
+        let mut db = pool.acquire().await.expect("a connection");
+        for (by, expected) in [
+            (Rank::Messages, [(7, 2), (8, 11)].as_slice()),
+            (Rank::Voice, &[(9, 12), (8, 11)]),
+            (Rank::Score, &[(9, 12), (8, 11), (7, 2)]),
+        ] {
+            let board = stats::leaderboard(&mut db, guild(1), by, 10).await.expect("a leaderboard");
+            let places: Vec<_> = board.iter().map(|place| (place.member.get(), place.score)).collect();
+            assert_eq!(places, expected, "{by:?}");
+        }
+        let first = stats::leaderboard(&mut db, guild(1), Rank::Messages, 1).await.expect("a leaderboard");
+        let [first] = &first[..] else { panic!("one place: {first:?}") };
+        assert_eq!((first.first_seen_at, first.last_seen_at), (start, start.plus_millis(9 * 60_000)));
     }
 }
 
