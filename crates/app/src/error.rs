@@ -15,6 +15,9 @@ pub enum AppError {
     /// The work queue did not take a job.
     #[error("the work queue failed")]
     Queue(#[from] SendError),
+    /// The work queue did not answer in time.
+    #[error("the work queue did not answer in time")]
+    QueueSilent,
     /// Discord did not do its part.
     #[error("Discord failed")]
     Discord(#[from] ClientError),

@@ -142,6 +142,3 @@ fn key(request: Request, language: Language, end: i64, version: i64, revision: i
     };
     format!("stats1:{subject}:{}:{language}:{end}:{version}:{revision}", request.period.name())
 }
-
-#[cfg(test)]
-mod tests;

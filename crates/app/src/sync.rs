@@ -30,6 +30,8 @@ const TOKEN_LIFE_MILLIS: i64 = 15 * 60 * 1_000;
 const LEASE_MILLIS: i64 = 60_000;
 /// How soon after its interaction an edit can come before Discord has made the response that it edits.
 const RESPONSE_MAY_BE_MISSING_MILLIS: i64 = 10_000;
+/// How long the queue may take to accept a job; the person waits for the answer meanwhile.
+const QUEUE_PATIENCE: Duration = Duration::from_millis(1_500);
 /// How long to wait before the second attempt at an edit that came too soon; each further wait is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// The longest such wait.
@@ -105,7 +107,9 @@ pub async fn request(ctx: &Ctx, queue: &WorkQueue, origin: Origin<'_>) -> Result
         language,
         expires_at: now.plus_millis(TOKEN_LIFE_MILLIS),
     };
-    queue.sqs.send(&queue.url, &job.encode()?).await?;
+    let body = job.encode()?;
+    let sent = tokio::time::timeout(QUEUE_PATIENCE, queue.sqs.send(&queue.url, &body)).await;
+    sent.map_err(|_| AppError::QueueSilent)??;
     tx.commit().await.map_err(StoreError::from)?;
     Ok(Reply::DeferredEphemeral)
 }

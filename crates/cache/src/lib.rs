@@ -125,12 +125,9 @@ impl Cache {
         T: Serialize + DeserializeOwned,
         F: Future<Output = Result<T, E>>,
     {
-        if let Lookup::Found(value) = self.look_up(guild, key).await {
-            return Ok(value);
-        }
         let flight = self.flights.join(format!("{guild}:{key}"));
         let _turn = flight.turn().await;
-        // Whoever waited for the turn finds what the one before has loaded.
+        // Whoever had to wait for the turn finds what the one before has loaded.
         let generation = match self.look_up(guild, key).await {
             Lookup::Found(value) => return Ok(value),
             Lookup::Missing(generation) => generation,

@@ -30,8 +30,18 @@ pub(super) fn compact(language: Language, value: f64) -> String {
     format!("{text}{unit}")
 }
 
-/// The ticks along a span: instants and their words.
-pub(super) fn ticks(language: Language, period: Period, span: Span, zone: TimeZone) -> Vec<(Timestamp, String)> {
+/// A mark on the axis along time.
+pub(super) struct Tick {
+    /// Where the mark stands.
+    pub(super) at: Timestamp,
+    /// Where the middle of its words stands: under the instant, or under the middle of the day it names.
+    pub(super) words_at: Timestamp,
+    /// The words.
+    pub(super) words: String,
+}
+
+/// The ticks along a span.
+pub(super) fn ticks(language: Language, period: Period, span: Span, zone: TimeZone) -> Vec<Tick> {
     let mut ticks = Vec::new();
     match period {
         Period::Day => {
@@ -39,7 +49,7 @@ pub(super) fn ticks(language: Language, period: Period, span: Span, zone: TimeZo
             while at < span.end {
                 let local = zone.local(at);
                 if local.minute() == 0 && local.hour().is_multiple_of(4) {
-                    ticks.push((at, format!("{:02}:00", local.hour())));
+                    ticks.push(Tick { at, words_at: at, words: format!("{:02}:00", local.hour()) });
                 }
                 at = at.quarter_hour().end();
             }
@@ -53,12 +63,13 @@ pub(super) fn ticks(language: Language, period: Period, span: Span, zone: TimeZo
             let mut at = span.start;
             while at < span.end {
                 let date = zone.date_of(at);
-                let text = if period == Period::Week {
+                let words = if period == Period::Week {
                     format!("{} {}", weekday(language, date.weekday()), date.day())
                 } else {
                     day(language, date.day(), date.month0())
                 };
-                ticks.push((at, text));
+                let tomorrow = next_day(zone, at, 1);
+                ticks.push(Tick { at, words_at: at.plus_millis(tomorrow.millis_since(at) / 2), words });
                 at = next_day(zone, at, every);
             }
         }
@@ -69,7 +80,8 @@ pub(super) fn ticks(language: Language, period: Period, span: Span, zone: TimeZo
                 let first = zone.start_of_month(date);
                 // Every other month, so that the words stay apart when the picture is small.
                 if first >= span.start && date.month0().is_multiple_of(2) {
-                    ticks.push((first, month(language, date.month0()).to_owned()));
+                    let words = month(language, date.month0()).to_owned();
+                    ticks.push(Tick { at: first, words_at: first, words });
                 }
                 at = next_day(zone, first, 31);
                 at = zone.start_of_month(zone.date_of(at)).max(next_day(zone, first, 28));
@@ -134,7 +146,7 @@ mod tests {
         let zone: TimeZone = "Asia/Kathmandu".parse().expect("a zone");
         let now = Timestamp::parse_rfc3339("2026-11-22T12:31:00Z").expect("an instant");
         let words = |period: Period| -> Vec<String> {
-            ticks(Language::English, period, period.span(zone, now), zone).into_iter().map(|(_, text)| text).collect()
+            ticks(Language::English, period, period.span(zone, now), zone).into_iter().map(|tick| tick.words).collect()
         };
         assert_eq!(words(Period::Day), ["20:00", "00:00", "04:00", "08:00", "12:00", "16:00"]);
         assert_eq!(words(Period::Week), ["Mon 16", "Tue 17", "Wed 18", "Thu 19", "Fri 20", "Sat 21", "Sun 22"]);

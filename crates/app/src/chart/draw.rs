@@ -97,14 +97,14 @@ fn tiles(svg: &mut String, tiles: &[Tile]) {
         text(svg, x + 18.0, TILE_TOP + 34.0, 23.0, WORDS, "start", false, tile.label);
         // Wide figures shrink, so that a million fits as well as a dozen.
         let room = (width - 36.0) / (0.60 * real(tile.value.chars().count() as u64).max(1.0));
-        text(svg, x + 17.0, TILE_TOP + 80.0, room.min(43.0), STRONG, "start", true, &tile.value);
+        text(svg, x + 17.0, TILE_TOP + 77.0, room.min(43.0), STRONG, "start", true, &tile.value);
         if let Some(trend) = &tile.trend {
             let (colour, indent) = match trend.direction {
                 Ordering::Greater => (UP, 24.0),
                 Ordering::Less => (DOWN, 24.0),
                 Ordering::Equal => (WORDS, 0.0),
             };
-            let (left, base) = (x + 18.0, TILE_TOP + 110.0);
+            let (left, base) = (x + 18.0, TILE_TOP + 109.0);
             match trend.direction {
                 Ordering::Greater => triangle(svg, colour, [(left, base), (left + 16.0, base), (left + 8.0, base - 14.0)]),
                 Ordering::Less => {
@@ -135,17 +135,16 @@ fn grid(svg: &mut String, chart: &Chart, frame: &Frame) {
         }
     }
     let mut free_from = 0.0;
-    for (at, label) in axis::ticks(chart.language, chart.period, chart.span, chart.zone) {
-        let x = frame.x(at);
-        let half = real(label.chars().count() as u64) * 6.0;
-        // Ticks of days stand under the middle of their day, those of instants under the instant.
+    for tick in axis::ticks(chart.language, chart.period, chart.span, chart.zone) {
+        let x = frame.x(tick.at);
         put(svg, format_args!(
             r##"<line x1="{x:.1}" x2="{x:.1}" y1="{BOTTOM}" y2="{:.1}" stroke="#80848e" stroke-width="1.5"/>"##,
             BOTTOM + 8.0
         ));
-        let centre = x.clamp(MARGIN + half, WIDTH - MARGIN - half);
+        let half = real(tick.words.chars().count() as u64) * 6.0;
+        let centre = frame.x(tick.words_at).clamp(MARGIN + half, WIDTH - MARGIN - half);
         if centre - half > free_from {
-            text(svg, centre, BOTTOM + 34.0, 22.0, WORDS, "middle", false, &label);
+            text(svg, centre, BOTTOM + 34.0, 22.0, WORDS, "middle", false, &tick.words);
             free_from = centre + half + 10.0;
         }
     }
@@ -182,19 +181,31 @@ fn voice(svg: &mut String, chart: &Chart, frame: &Frame) {
             (x, Frame::y(hours(bar), frame.voice_step))
         })
         .collect();
-    let line: Vec<_> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
-    let line = line.join(" ");
+    // What is still going on is dashed: it is lower only because it is not over.
+    let going_on = chart.bars.iter().any(|bar| bar.slot.start < chart.now && bar.slot.end > chart.now);
+    let over = points.len() - usize::from(going_on && points.len() > 1);
+    let (past, last) = (&points[..over], &points[over.saturating_sub(1)..]);
     // A dark edge keeps the line apart from the bars behind it.
     for (colour, width) in [(BACKGROUND, 8.0), (VOICE, 4.0)] {
-        put(svg, format_args!(
-            r#"<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="{width}" stroke-linejoin="round" stroke-linecap="round"/>"#
-        ));
+        polyline(svg, past, colour, width, "");
+        polyline(svg, last, colour, width, r#" stroke-dasharray="2 8""#);
     }
     if let Some((x, y)) = points.last() {
         put(svg, format_args!(
             r#"<circle cx="{x:.1}" cy="{y:.1}" r="7" fill="{VOICE}" stroke="{BACKGROUND}" stroke-width="3"/>"#
         ));
     }
+}
+
+fn polyline(svg: &mut String, points: &[(f64, f64)], colour: &str, width: f64, more: &str) {
+    if points.len() < 2 {
+        return;
+    }
+    let points: Vec<_> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+    put(svg, format_args!(
+        r#"<polyline points="{}" fill="none" stroke="{colour}" stroke-width="{width}" stroke-linejoin="round" stroke-linecap="round"{more}/>"#,
+        points.join(" ")
+    ));
 }
 
 fn gaps(svg: &mut String, chart: &Chart, frame: &Frame) {

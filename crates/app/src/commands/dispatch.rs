@@ -77,7 +77,7 @@ pub async fn dispatch(ctx: &Ctx, queue: &WorkQueue, interaction: &Interaction) -
         Ok(reply) => Outcome { reply, what, error: None },
         Err(error) => {
             let text = match &error {
-                AppError::Queue(_) => texts::FAILED_QUEUE,
+                AppError::Queue(_) | AppError::QueueSilent => texts::FAILED_QUEUE,
                 AppError::Store(_) => texts::FAILED_STORE,
                 _ => texts::FAILED,
             };

@@ -6,9 +6,15 @@ use guildhall_domain::{ApplicationId, GuildId, InteractionId, Language, Timestam
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
+/// A message of the queue, told apart by its field `job`.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "job", rename_all = "snake_case")]
+enum Message<Sync> {
+    Sync(Sync),
+}
+
 /// The work behind a `/sync`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(tag = "job", rename = "sync")]
 pub struct SyncJob {
     /// The interaction, which is also the job's id.
     pub interaction: InteractionId,
@@ -35,7 +41,7 @@ impl SyncJob {
     /// # Errors
     /// Never in practice; serde's signature.
     pub fn encode(&self) -> Result<String, serde_json::Error> {
-        serde_json::to_string(self)
+        serde_json::to_string(&Message::Sync(self))
     }
 
     /// The job in a message.
@@ -43,7 +49,8 @@ impl SyncJob {
     /// # Errors
     /// When the message is not one.
     pub fn decode(body: &str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(body)
+        let Message::Sync(job) = serde_json::from_str(body)?;
+        Ok(job)
     }
 }
 
