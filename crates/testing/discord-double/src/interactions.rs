@@ -28,7 +28,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
 
-pub use self::send::Refusal;
+pub(crate) use self::send::Refusal;
 pub(crate) use self::send::{Wanted, probe, send};
 pub(crate) use self::session::Session;
 use self::session::Shown;

@@ -10,11 +10,11 @@ pub mod control;
 pub mod dispatch;
 mod double;
 pub mod gateway;
-pub mod interactions;
+mod interactions;
 pub mod ledger;
-pub mod oauth2;
-pub mod rate_limit;
-pub mod rest;
+mod oauth2;
+mod rate_limit;
+mod rest;
 pub mod traffic;
 pub mod world;
 

@@ -29,17 +29,16 @@ macro_rules! scopes {
     ($($variant:ident = $name:literal,)*) => {
         /// What a person may grant.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-        #[expect(missing_docs, reason = "the names are those of Discord's table of scopes")]
-        pub enum Scope { $($variant,)* }
+        pub(crate) enum Scope { $($variant,)* }
 
         impl Scope {
             /// The scope's name.
-            pub const fn name(self) -> &'static str {
+            pub(crate) const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)* }
             }
 
             /// The scope with this name.
-            pub fn from_name(name: &str) -> Option<Self> {
+            pub(crate) fn from_name(name: &str) -> Option<Self> {
                 match name { $($name => Some(Self::$variant),)* _ => None }
             }
         }
@@ -60,13 +59,13 @@ scopes! {
 
 /// What a bearer token gives access to.
 #[derive(Debug, Clone)]
-pub struct Access {
+pub(crate) struct Access {
     /// Who authorized the application.
-    pub user: UserId,
+    pub(crate) user: UserId,
     /// What for.
-    pub scopes: BTreeSet<Scope>,
+    pub(crate) scopes: BTreeSet<Scope>,
     /// Until when.
-    pub expires: Timestamp,
+    pub(crate) expires: Timestamp,
 }
 
 impl Access {
@@ -74,7 +73,7 @@ impl Access {
     ///
     /// # Errors
     /// When it was not granted.
-    pub fn requires(&self, scope: Scope) -> Result<&Self, ApiError> {
+    pub(crate) fn requires(&self, scope: Scope) -> Result<&Self, ApiError> {
         if self.scopes.contains(&scope) { Ok(self) } else { Err(ApiError::unauthorized()) }
     }
 }

@@ -22,37 +22,37 @@ const BUCKETS_KEPT: usize = 10_000;
 
 /// Which bucket a request falls into.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Route {
+pub(crate) struct Route {
     /// The method and the path with ids replaced: what the bucket's name stands for.
-    pub pattern: String,
+    pub(crate) pattern: String,
     /// The channel, guild or webhook the bucket is for.
-    pub major: String,
+    pub(crate) major: String,
     /// Whether the request counts against the global limit.
-    pub global: bool,
+    pub(crate) global: bool,
     limit: u32,
     window_millis: i64,
 }
 
 /// How a request stands.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Standing {
+pub(crate) struct Standing {
     /// Requests the bucket allows in its window.
-    pub limit: u32,
+    pub(crate) limit: u32,
     /// Requests left.
-    pub remaining: u32,
+    pub(crate) remaining: u32,
     /// When the bucket is full again.
-    pub reset: Timestamp,
+    pub(crate) reset: Timestamp,
     /// Milliseconds until then.
-    pub reset_after_millis: i64,
+    pub(crate) reset_after_millis: i64,
     /// The bucket's name.
-    pub bucket: String,
+    pub(crate) bucket: String,
     /// Why the request is refused, if it is.
-    pub refused: Option<Refused>,
+    pub(crate) refused: Option<Refused>,
 }
 
 /// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
+pub(crate) enum Refused {
     /// The bucket is empty.
     Bucket,
     /// The token is above fifty requests a second; the milliseconds until it may go on.
@@ -85,19 +85,19 @@ struct Counts {
 
 /// Keeps count.
 #[derive(Debug)]
-pub struct RateLimiter {
+pub(crate) struct RateLimiter {
     enforced: bool,
     counts: Mutex<Counts>,
 }
 
 impl RateLimiter {
     /// A limiter. One that does not enforce still counts and tells.
-    pub fn new(enforced: bool) -> Self {
+    pub(crate) fn new(enforced: bool) -> Self {
         Self { enforced, counts: Mutex::default() }
     }
 
     /// Counts a request by the holder of `token` and tells how it stands.
-    pub fn take(&self, token: &str, route: &Route, now: Timestamp) -> Standing {
+    pub(crate) fn take(&self, token: &str, route: &Route, now: Timestamp) -> Standing {
         let now_millis = now.as_millis();
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let counts = &mut *counts;
@@ -137,7 +137,7 @@ impl RateLimiter {
     }
 
     /// Notes that a request was answered with 401, 403 or 429.
-    pub fn note_refused(&self, now: Timestamp) {
+    pub(crate) fn note_refused(&self, now: Timestamp) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.refused.roll(now.as_millis(), REFUSED_WINDOW_MILLIS);
         counts.refused.used += 1;
@@ -152,7 +152,7 @@ fn name(pattern: &str) -> String {
 
 impl Route {
     /// The bucket of a request; `path` is the part after `/api/v10`.
-    pub fn of(method: &Method, path: &str) -> Self {
+    pub(crate) fn of(method: &Method, path: &str) -> Self {
         let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         let majors = match parts.first().copied() {
             Some("channels" | "guilds") => 1,

@@ -45,19 +45,19 @@ use crate::world::{Guild, Missing, Presence, World};
 
 /// Everything a handler needs.
 #[derive(Debug, Clone)]
-pub struct Api(Arc<Parts>);
+pub(crate) struct Api(Arc<Parts>);
 
 /// The parts of an [`Api`].
 #[derive(Debug)]
-pub struct Parts {
+pub(crate) struct Parts {
     /// How the double is set up.
-    pub config: Config,
+    pub(crate) config: Config,
     /// Where it listens, such as `http://127.0.0.1:4000`.
-    pub base_url: String,
+    pub(crate) base_url: String,
     /// The simulated Discord.
-    pub world: Arc<World>,
+    pub(crate) world: Arc<World>,
     /// Where its events go.
-    pub gateway: Gateway,
+    pub(crate) gateway: Gateway,
     pub(crate) limiter: RateLimiter,
     pub(crate) oauth2: OAuth2,
     pub(crate) commands: Commands,
@@ -75,7 +75,7 @@ impl Deref for Api {
 
 impl Api {
     /// The API of a world that is served at `base_url`.
-    pub fn new(config: Config, base_url: String, world: Arc<World>, gateway: Gateway) -> Self {
+    pub(crate) fn new(config: Config, base_url: String, world: Arc<World>, gateway: Gateway) -> Self {
         let limiter = RateLimiter::new(config.rate_limits);
         let oauth2 = OAuth2::new(config.seed);
         let interactions = Interactions::new(&config);
@@ -84,7 +84,7 @@ impl Api {
     }
 
     /// The present.
-    pub fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         self.config.clock.now()
     }
 
@@ -104,7 +104,7 @@ impl Api {
 }
 
 /// The routes under `/api/v10`, with rate limits, and the files Discord's CDN would serve.
-pub fn router(api: Api, faults: RestFaults) -> Router {
+pub(crate) fn router(api: Api, faults: RestFaults) -> Router {
     let routes = Router::new()
         .merge(applications::routes())
         .merge(bans::routes())

@@ -13,7 +13,7 @@ use crate::interactions::{self, Refusal, Wanted};
 use crate::rest::Api;
 
 /// The routes.
-pub fn routes(api: Api) -> Router {
+pub(crate) fn routes(api: Api) -> Router {
     Router::new()
         .route("/_double/interactions", post(send))
         .route("/_double/interactions/probe", post(probe))

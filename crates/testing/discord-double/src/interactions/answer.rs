@@ -56,7 +56,7 @@ impl Session {
                 self.change(api, &source, MessageForm::new(data, uploads)?)?;
                 self.state().original = Some(source);
             }
-            CHOICES => self.state().choices = Some(choices(data)?),
+            CHOICES => self.state().choices = Some(choices(&data)?),
             FORM => self.state().form = Some(form(data)?),
             _ => {}
         }
@@ -118,7 +118,7 @@ impl Session {
     }
 }
 
-fn choices(data: Value) -> Result<Value, ApiError> {
+fn choices(data: &Value) -> Result<Value, ApiError> {
     let choices = data["choices"].as_array().cloned().unwrap_or_default();
     let bad = |choice: &Value| choice["name"].as_str().is_none_or(|name| !(1..=100).contains(&name.chars().count()));
     if choices.len() > 25 || choices.iter().any(bad) {

@@ -83,8 +83,11 @@ fn within(components: &Value, custom_id: &str) -> Option<Value> {
         if component["custom_id"] == custom_id {
             return Some(component.clone());
         }
-        let accessory = json!([component["accessory"]]);
-        if let Some(found) = within(&component["components"], custom_id).or_else(|| within(&accessory, custom_id)) {
+        let accessory = &component["accessory"];
+        if accessory["custom_id"] == custom_id {
+            return Some(accessory.clone());
+        }
+        if let Some(found) = within(&component["components"], custom_id) {
             return Some(found);
         }
     }

@@ -10,7 +10,7 @@ use crate::rest::Api;
 use crate::world::Guild;
 
 /// The payload of an interaction by a member in a guild.
-pub(super) fn of(api: &Api, guild: &Guild, session: &Session, data: Value, locale: &str) -> Value {
+pub(super) fn of(api: &Api, guild: &Guild, session: &Session, data: &Value, locale: &str) -> Value {
     let now = api.now();
     let (channel, user) = (session.channel, session.user);
     let permissions = guild.channel_permissions(channel, user, now);

@@ -56,7 +56,7 @@ pub(crate) struct Wanted {
 /// Why a member could not do that.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{0}")]
-pub struct Refusal(String);
+pub(crate) struct Refusal(String);
 
 impl Refusal {
     pub(super) fn new(reason: String) -> Self {
@@ -224,7 +224,7 @@ fn prepare(api: &Api, wanted: &Wanted) -> Result<(Arc<Session>, String), Refusal
         data["resolved"] = resolved;
     }
     let spoken = api.world.user(user).map_or("en-US", |user| user.locale);
-    let mut body = payload::of(api, &guild, &session, data, wanted.locale.as_deref().unwrap_or(spoken));
+    let mut body = payload::of(api, &guild, &session, &data, wanted.locale.as_deref().unwrap_or(spoken));
     if let Some(message) = message {
         body["message"] = message;
     }

@@ -55,14 +55,14 @@ struct Checked {
 async fn show(State(api): State<Api>, Query(request): Query<Request>) -> Response {
     match check(&api, &request) {
         Ok(checked) => Html(page(&api, &checked)).into_response(),
-        Err(problem) => problem,
+        Err(problem) => refuse(problem),
     }
 }
 
 async fn decide(State(api): State<Api>, Query(request): Query<Request>, Form(decision): Form<Decision>) -> Response {
     let checked = match check(&api, &request) {
         Ok(checked) => checked,
-        Err(problem) => return problem,
+        Err(problem) => return refuse(problem),
     };
     let Some(user) = api.world.user(decision.user_id).filter(|user| !user.bot) else {
         return refuse("There is no such person.");
@@ -88,13 +88,13 @@ async fn decide(State(api): State<Api>, Query(request): Query<Request>, Form(dec
     answer(&checked, &request, ("code", &code))
 }
 
-fn check(api: &Api, request: &Request) -> Result<Checked, Response> {
+fn check(api: &Api, request: &Request) -> Result<Checked, &'static str> {
     if request.client_id != api.config.application_id.to_string() {
-        return Err(refuse("Unknown application."));
+        return Err("Unknown application.");
     }
     let scopes: Option<BTreeSet<Scope>> = request.scope.split_whitespace().map(Scope::from_name).collect();
     let Some(scopes) = scopes.filter(|scopes| !scopes.is_empty()) else {
-        return Err(refuse("The requested scope is invalid, unknown, or malformed."));
+        return Err("The requested scope is invalid, unknown, or malformed.");
     };
     // Adding the bot alone needs no redirect and no code.
     let install = scopes.iter().all(|scope| matches!(scope, Scope::Bot | Scope::ApplicationsCommands));
@@ -103,15 +103,15 @@ fn check(api: &Api, request: &Request) -> Result<Checked, Response> {
         None if install => None,
         Some(uri) if allowed.is_empty() || allowed.contains(uri) => match Url::parse(uri) {
             Ok(uri) => Some(uri),
-            Err(_) => return Err(refuse("Invalid OAuth2 redirect_uri.")),
+            Err(_) => return Err("Invalid OAuth2 redirect_uri."),
         },
-        _ => return Err(refuse("Invalid OAuth2 redirect_uri.")),
+        _ => return Err("Invalid OAuth2 redirect_uri."),
     };
     if redirect.is_some() && request.response_type.as_deref() != Some("code") {
-        return Err(refuse("Unsupported response type."));
+        return Err("Unsupported response type.");
     }
     if request.code_challenge_method.as_deref().is_some_and(|method| !matches!(method, "S256" | "plain")) {
-        return Err(refuse("Unsupported code challenge method."));
+        return Err("Unsupported code challenge method.");
     }
     Ok(Checked { scopes, redirect })
 }

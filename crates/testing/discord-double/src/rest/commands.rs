@@ -55,6 +55,7 @@ pub(super) fn routes() -> Router<Api> {
         .route(global, get(list_global).post(create_global).put(replace_global))
         .route(&format!("{global}/{{command}}"), get(one_global).patch(update_global).delete(delete_global))
         .route(of_guild, get(list_guild).post(create_guild).put(replace_guild))
+        .route(&format!("{of_guild}/permissions"), get(permissions))
         .route(&format!("{of_guild}/{{command}}"), get(one_guild).patch(update_guild).delete(delete_guild))
 }
 
@@ -81,11 +82,11 @@ async fn list_guild(
 }
 
 async fn create_global(State(api): State<Api>, _: Bot, Ids(app): Of, Form(form): Form<Value>) -> Answered {
-    create(&api, app, None, form)
+    create(&api, app, None, &form)
 }
 
 async fn create_guild(State(api): State<Api>, _: Bot, Ids((app, guild)): OfGuild, Form(form): Form<Value>) -> Answered {
-    create(&api, app, Some(guild), form)
+    create(&api, app, Some(guild), &form)
 }
 
 async fn replace_global(State(api): State<Api>, _: Bot, Ids(app): Of, Form(form): Form<Vec<Value>>) -> Answered {
@@ -143,6 +144,12 @@ async fn delete_guild(
     delete(&api, app, Some(guild), id)
 }
 
+/// No guild's administrators have changed who may use which command.
+async fn permissions(State(api): State<Api>, _: Bot, Ids((app, guild)): OfGuild) -> Answered {
+    may_manage(&api, app, Some(guild))?;
+    Answer::json::<[Value; 0]>(&[])
+}
+
 fn list(api: &Api, app: ApplicationId, place: Place, asked: &Localized) -> Answered {
     may_manage(api, app, place)?;
     let commands = api.commands.lock();
@@ -152,7 +159,7 @@ fn list(api: &Api, app: ApplicationId, place: Place, asked: &Localized) -> Answe
     Answer::json(&shown)
 }
 
-fn create(api: &Api, app: ApplicationId, place: Place, form: Value) -> Answered {
+fn create(api: &Api, app: ApplicationId, place: Place, form: &Value) -> Answered {
     may_manage(api, app, place)?;
     let mut problems = FormErrors::default();
     let command = validate::command(form, "", &mut problems);
@@ -179,7 +186,7 @@ fn replace(api: &Api, app: ApplicationId, place: Place, forms: Vec<Value>) -> An
     let mut problems = FormErrors::default();
     let mut wanted: Vec<Value> = Vec::new();
     for (index, form) in forms.into_iter().enumerate() {
-        let command = validate::command(form, &index.to_string(), &mut problems);
+        let command = validate::command(&form, &index.to_string(), &mut problems);
         if wanted.iter().any(|other| other["name"] == command["name"] && other["type"] == command["type"]) {
             let message = "Application command names must be unique";
             problems.add(&index.to_string(), "APPLICATION_COMMANDS_DUPLICATE_NAME", message);
@@ -222,7 +229,7 @@ fn update(api: &Api, app: ApplicationId, place: Place, id: Snowflake, form: Valu
         merged.extend(form.into_iter().filter(|(key, _)| key != "type"));
     }
     let mut problems = FormErrors::default();
-    let command = validate::command(merged, "", &mut problems);
+    let command = validate::command(&merged, "", &mut problems);
     problems.finish()?;
     let stored = stored(api, place, id, command);
     commands.insert((place, id), stored.clone());

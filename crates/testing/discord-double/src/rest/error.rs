@@ -11,7 +11,7 @@ use crate::world::Missing;
 /// A refusal.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message} ({code})")]
-pub struct ApiError {
+pub(crate) struct ApiError {
     status: StatusCode,
     code: u32,
     message: String,
@@ -20,37 +20,37 @@ pub struct ApiError {
 
 impl ApiError {
     /// A refusal with one of Discord's JSON error codes.
-    pub fn new(status: StatusCode, code: u32, message: impl Into<String>) -> Self {
+    pub(crate) fn new(status: StatusCode, code: u32, message: impl Into<String>) -> Self {
         Self { status, code, message: message.into(), errors: None }
     }
 
     /// 401: no token, or one that is not known.
-    pub fn unauthorized() -> Self {
+    pub(crate) fn unauthorized() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, 0, "401: Unauthorized")
     }
 
     /// 404 for a path that does not exist.
-    pub fn no_route() -> Self {
+    pub(crate) fn no_route() -> Self {
         Self::new(StatusCode::NOT_FOUND, 0, "404: Not Found")
     }
 
     /// 403: the caller may not see this.
-    pub fn missing_access() -> Self {
+    pub(crate) fn missing_access() -> Self {
         Self::new(StatusCode::FORBIDDEN, 50_001, "Missing Access")
     }
 
     /// 403: the caller sees it but may not do that.
-    pub fn missing_permissions() -> Self {
+    pub(crate) fn missing_permissions() -> Self {
         Self::new(StatusCode::FORBIDDEN, 50_013, "Missing Permissions")
     }
 
     /// 400: the form is wrong at these fields.
-    pub fn invalid_form(fields: FormErrors) -> Self {
+    pub(crate) fn invalid_form(fields: FormErrors) -> Self {
         Self { errors: Some(fields.0), ..Self::new(StatusCode::BAD_REQUEST, 50_035, "Invalid Form Body") }
     }
 
     /// 400: one field is wrong. The path is dotted: `embeds.0.title`.
-    pub fn invalid_field(path: &str, code: &str, message: &str) -> Self {
+    pub(crate) fn invalid_field(path: &str, code: &str, message: &str) -> Self {
         let mut fields = FormErrors::default();
         fields.add(path, code, message);
         Self::invalid_form(fields)
@@ -88,7 +88,7 @@ impl IntoResponse for ApiError {
 
 /// The fields of a form that are wrong, nested like the form itself.
 #[derive(Debug, Clone)]
-pub struct FormErrors(Value);
+pub(crate) struct FormErrors(Value);
 
 impl Default for FormErrors {
     fn default() -> Self {
@@ -98,7 +98,7 @@ impl Default for FormErrors {
 
 impl FormErrors {
     /// Notes a problem of the field at a dotted path; an empty path is the whole form.
-    pub fn add(&mut self, path: &str, code: &str, message: &str) {
+    pub(crate) fn add(&mut self, path: &str, code: &str, message: &str) {
         let mut place = &mut self.0;
         for part in path.split('.').filter(|part| !part.is_empty()) {
             place = &mut place[part];
@@ -114,7 +114,7 @@ impl FormErrors {
     ///
     /// # Errors
     /// When a problem was noted.
-    pub fn finish(self) -> Result<(), ApiError> {
+    pub(crate) fn finish(self) -> Result<(), ApiError> {
         if self.0.as_object().is_some_and(Map::is_empty) { Ok(()) } else { Err(ApiError::invalid_form(self)) }
     }
 }

@@ -16,18 +16,18 @@ use crate::oauth2::Access;
 use crate::world::By;
 
 /// What handlers answer.
-pub type Answered = Result<Answer, ApiError>;
+pub(crate) type Answered = Result<Answer, ApiError>;
 
 /// An answer that worked.
 #[derive(Debug)]
-pub struct Answer(StatusCode, Option<String>);
+pub(crate) struct Answer(StatusCode, Option<String>);
 
 impl Answer {
     /// 200 with a body.
     ///
     /// # Errors
     /// When the body cannot be written as JSON.
-    pub fn json<T: Serialize + ?Sized>(body: &T) -> Answered {
+    pub(crate) fn json<T: Serialize + ?Sized>(body: &T) -> Answered {
         Self::status(StatusCode::OK, body)
     }
 
@@ -35,13 +35,13 @@ impl Answer {
     ///
     /// # Errors
     /// When the body cannot be written as JSON.
-    pub fn created<T: Serialize + ?Sized>(body: &T) -> Answered {
+    pub(crate) fn created<T: Serialize + ?Sized>(body: &T) -> Answered {
         Self::status(StatusCode::CREATED, body)
     }
 
     /// 204.
     #[expect(clippy::unnecessary_wraps, reason = "the last expression of handlers that otherwise answer with a body")]
-    pub fn empty() -> Answered {
+    pub(crate) fn empty() -> Answered {
         Ok(Self(StatusCode::NO_CONTENT, None))
     }
 
@@ -63,7 +63,7 @@ impl IntoResponse for Answer {
 
 /// Whoever sent a request with a token.
 #[derive(Debug, Clone)]
-pub enum Caller {
+pub(crate) enum Caller {
     /// The application's bot.
     Bot(Bot),
     /// A person who authorized the application.
@@ -72,19 +72,19 @@ pub enum Caller {
 
 /// The application's bot.
 #[derive(Debug, Clone)]
-pub struct Bot {
+pub(crate) struct Bot {
     user: guildhall_domain::UserId,
     reason: Option<String>,
 }
 
 impl Bot {
     /// The bot's account.
-    pub fn user(&self) -> guildhall_domain::UserId {
+    pub(crate) fn user(&self) -> guildhall_domain::UserId {
         self.user
     }
 
     /// The bot, with the reason it gave for the audit log.
-    pub fn by(&self) -> By<'_> {
+    pub(crate) fn by(&self) -> By<'_> {
         By { user: self.user, reason: self.reason.as_deref() }
     }
 }
@@ -133,7 +133,7 @@ fn reason(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
 
 /// The ids and codes in the path.
 #[derive(Debug)]
-pub struct Ids<T>(pub T);
+pub(crate) struct Ids<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + Send> FromRequestParts<Api> for Ids<T> {
     type Rejection = ApiError;
@@ -149,7 +149,7 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Api> for Ids<T> {
 
 /// The query.
 #[derive(Debug)]
-pub struct Asked<T>(pub T);
+pub(crate) struct Asked<T>(pub(crate) T);
 
 impl<T: DeserializeOwned> FromRequestParts<Api> for Asked<T> {
     type Rejection = ApiError;
@@ -164,7 +164,7 @@ impl<T: DeserializeOwned> FromRequestParts<Api> for Asked<T> {
 
 /// A JSON body. An empty one counts as `{}`, because several of Discord's routes take none.
 #[derive(Debug)]
-pub struct Form<T>(pub T);
+pub(crate) struct Form<T>(pub(crate) T);
 
 impl<T: DeserializeOwned> FromRequest<Api> for Form<T> {
     type Rejection = ApiError;

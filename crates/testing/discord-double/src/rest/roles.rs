@@ -1,5 +1,7 @@
 //! Roles.
 
+use std::collections::BTreeMap;
+
 use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
@@ -16,6 +18,7 @@ use crate::world::{Guild, Permissions, RoleDraft, present};
 pub(super) fn routes() -> Router<Api> {
     Router::new()
         .route("/guilds/{guild}/roles", get(list).post(create).patch(positions))
+        .route("/guilds/{guild}/roles/member-counts", get(member_counts))
         .route("/guilds/{guild}/roles/{role}", get(one).patch(update).delete(delete))
 }
 
@@ -56,6 +59,19 @@ async fn list(State(api): State<Api>, bot: Bot, Ids(id): Ids<GuildId>) -> Answer
     let guild = api.guild(id)?;
     access::in_guild(&guild, bot.user(), Permissions::NONE, api.now())?;
     Answer::json(&sorted(&guild))
+}
+
+/// How many members each role has, @everyone aside.
+async fn member_counts(State(api): State<Api>, bot: Bot, Ids(id): Ids<GuildId>) -> Answered {
+    let guild = api.guild(id)?;
+    access::in_guild(&guild, bot.user(), Permissions::NONE, api.now())?;
+    let everyone = guild.everyone();
+    let mut counts: BTreeMap<String, usize> =
+        guild.roles().filter(|role| role.id != everyone).map(|role| (role.id.to_string(), 0)).collect();
+    for role in guild.members().flat_map(|member| &member.roles) {
+        *counts.entry(role.to_string()).or_default() += 1;
+    }
+    Answer::json(&counts)
 }
 
 async fn one(State(api): State<Api>, bot: Bot, Ids((id, role)): Ids<(GuildId, RoleId)>) -> Answered {

@@ -59,7 +59,7 @@ async fn start(
         ChannelKind::PrivateThread => Permissions::CREATE_PRIVATE_THREADS,
         _ => Permissions::CREATE_PUBLIC_THREADS,
     };
-    create(&api, &bot, channel, draft, needed)
+    create(&api, &bot, channel, &draft, needed)
 }
 
 async fn start_from_message(
@@ -73,10 +73,10 @@ async fn start_from_message(
         let message = "A thread has already been created for this message";
         return Err(ApiError::new(StatusCode::BAD_REQUEST, 160_004, message));
     }
-    create(&api, &bot, channel, draft, Permissions::CREATE_PUBLIC_THREADS)
+    create(&api, &bot, channel, &draft, Permissions::CREATE_PUBLIC_THREADS)
 }
 
-fn create(api: &Api, bot: &Bot, channel: ChannelId, draft: ThreadDraft, needed: Permissions) -> Answered {
+fn create(api: &Api, bot: &Bot, channel: ChannelId, draft: &ThreadDraft, needed: Permissions) -> Answered {
     let mut guild = api.guild_of(channel)?;
     access::in_channel(&guild, channel, bot.user(), needed, api.now())?;
     if !matches!(guild.channel(channel)?.kind, ChannelKind::Text | ChannelKind::Announcement) || !draft.kind.is_thread()

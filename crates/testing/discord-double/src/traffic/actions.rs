@@ -205,7 +205,7 @@ impl Scene<'_> {
             archive_after: 1_440,
             starter: Some(recent.message),
         };
-        let thread = self.guild.thread_create(recent.channel, draft, By::user(recent.author), self.at).ok()?;
+        let thread = self.guild.thread_create(recent.channel, &draft, By::user(recent.author), self.at).ok()?;
         self.crowd.threads.push(thread);
         Some(())
     }

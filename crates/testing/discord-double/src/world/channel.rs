@@ -191,7 +191,7 @@ pub(crate) struct ChannelJson<'a> {
 
 impl ChannelJson<'_> {
     /// Marks a thread as just made, which tells its event from being added to it.
-    pub(super) fn as_new(self) -> Self {
+    pub(super) fn marked_new(self) -> Self {
         Self { newly_created: true, ..self }
     }
 }

@@ -190,14 +190,12 @@ fn channels(guild: &mut Guild, plan: &GuildPlan, created: Timestamp, shared: &Sh
         add(ChannelKind::Voice, &name, Some(voice));
     }
     // The last of several text channels is for the team: it shows what overwrites do.
-    if plan.text_channels >= 4 {
-        if let Some(team) = guild.channels.get_mut(&last) {
-            "team".clone_into(&mut team.name);
-            let see = Permissions::VIEW_CHANNEL;
-            let allow =
-                |role: RoleId| Overwrite { id: Snowflake(role.get()), kind: 0, allow: see, deny: Permissions::NONE };
-            let everyone = Overwrite { id: Snowflake(guild.id.get()), kind: 0, allow: Permissions::NONE, deny: see };
-            team.overwrites = vec![everyone, allow(roles.moderator), allow(roles.bot)];
-        }
+    if let Some(team) = guild.channels.get_mut(&last).filter(|_| plan.text_channels >= 4) {
+        "team".clone_into(&mut team.name);
+        let see = Permissions::VIEW_CHANNEL;
+        let allow =
+            |role: RoleId| Overwrite { id: Snowflake(role.get()), kind: 0, allow: see, deny: Permissions::NONE };
+        let everyone = Overwrite { id: Snowflake(guild.id.get()), kind: 0, allow: Permissions::NONE, deny: see };
+        team.overwrites = vec![everyone, allow(roles.moderator), allow(roles.bot)];
     }
 }

@@ -137,7 +137,7 @@ impl Guild {
     pub fn thread_create(
         &mut self,
         parent: ChannelId,
-        draft: ThreadDraft,
+        draft: &ThreadDraft,
         by: By<'_>,
         at: Timestamp,
     ) -> Result<ChannelId, Missing> {
@@ -165,7 +165,7 @@ impl Guild {
             messages: 0,
             members: BTreeMap::from([(by.user, at)]),
         });
-        let event = channel.json(self.id).as_new();
+        let event = channel.json(self.id).marked_new();
         let counts = vec![counted(EventKind::ThreadCreate, Some(parent), Some(by.user))];
         self.emit("THREAD_CREATE", intents::GUILDS, &event, counts);
         self.shared.place(id, self.id);
@@ -194,11 +194,9 @@ impl Guild {
         let channel = self.channel_mut(thread)?;
         let state = channel.thread.as_mut().ok_or(Missing::Channel)?;
         let mut changes = Vec::new();
-        if let Some(archived) = wanted.archived {
-            if archived != state.archived {
-                changes.push(change("archived", json!(state.archived), json!(archived)));
-                (state.archived, state.archived_at) = (archived, at);
-            }
+        if let Some(archived) = wanted.archived.filter(|archived| *archived != state.archived) {
+            changes.push(change("archived", json!(state.archived), json!(archived)));
+            (state.archived, state.archived_at) = (archived, at);
         }
         if let Some(locked) = wanted.locked {
             changes.push(change("locked", json!(state.locked), json!(locked)));

@@ -21,20 +21,20 @@ const LOCALES: [&str; 32] = [
 ];
 
 /// The command a form describes; what breaks a rule is noted below `path`.
-pub(super) fn command(form: Value, path: &str, problems: &mut FormErrors) -> Value {
+pub(super) fn command(form: &Value, path: &str, problems: &mut FormErrors) -> Value {
     let mut check = Check { problems, characters: 0 };
     let kind = form["type"].as_u64().unwrap_or(1);
     let chat = kind == 1;
     let mut command = Map::new();
     command.insert("type".to_owned(), json!(kind));
-    check.named(&form, path, chat, chat, &mut command);
+    check.named(form, path, chat, chat, &mut command);
     if !chat {
         command.insert("description".to_owned(), json!(""));
     }
     if let Some(options) = form["options"].as_array().filter(|options| chat && !options.is_empty()) {
         command.insert("options".to_owned(), check.options(options, path, 0));
     }
-    command.insert("default_member_permissions".to_owned(), check.permissions(&form, path));
+    command.insert("default_member_permissions".to_owned(), check.permissions(form, path));
     command.insert("nsfw".to_owned(), json!(form["nsfw"].as_bool().unwrap_or(false)));
     command.insert("dm_permission".to_owned(), json!(form["dm_permission"].as_bool().unwrap_or(true)));
     command.insert("contexts".to_owned(), form["contexts"].clone());
@@ -233,7 +233,7 @@ mod tests {
 
     fn accepted(form: Value) -> bool {
         let mut problems = FormErrors::default();
-        command(form, "", &mut problems);
+        command(&form, "", &mut problems);
         problems.finish().is_ok()
     }
 
