@@ -39,6 +39,13 @@ impl Stopwatch {
     }
 }
 
+/// The present, in seconds since 1970.
+#[expect(clippy::disallowed_methods, reason = "the one reader of the clock in this binary")]
+pub(crate) fn unix_seconds() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
 /// The first SIGINT, SIGTERM or SIGHUP asks for an orderly end; a second one ends the process at once, and the kernel
 /// then ends its children (see `process`).
 pub(crate) fn install_signal_handlers() -> Result<()> {

@@ -28,8 +28,8 @@ pub(crate) struct Plan {
     pub(crate) program: Program,
     /// Where its output goes.
     pub(crate) log: PathBuf,
-    /// Whether its standard output is progress for the user instead.
-    pub(crate) narrates: bool,
+    /// Where its standard output goes instead, when that is progress for the user.
+    pub(crate) progress: Option<PathBuf>,
     /// Where its pid is kept.
     pub(crate) pid_file: PathBuf,
     /// What asks it to end in order.
@@ -116,6 +116,8 @@ pub(crate) struct Running {
 pub(crate) fn start(plan: Plan) -> Result<Running> {
     let log = File::create(&plan.log).with_context(|| format!("cannot write {}", plan.log.display()))?;
     let errors = log.try_clone().context("cannot share the log")?;
+    let create = |path: &PathBuf| File::create(path).with_context(|| format!("cannot write {}", path.display()));
+    let progress = plan.progress.as_ref().map(create).transpose()?;
     let inner = plan.program.into_command();
     let setpriv = find("setpriv").context(
         "`setpriv` was not found: it ties a service's life to this command\n  install the package util-linux",
@@ -136,7 +138,7 @@ pub(crate) fn start(plan: Plan) -> Result<Running> {
     let child = program
         .into_command()
         .stdin(Stdio::null())
-        .stdout(if plan.narrates { Stdio::inherit() } else { Stdio::from(log) })
+        .stdout(progress.unwrap_or(log))
         .stderr(errors)
         .process_group(0)
         .spawn()
@@ -329,7 +331,7 @@ mod tests {
             name: "probe",
             program: Program::new("sh").args(["-c", script]),
             log: state.join("probe.log"),
-            narrates: false,
+            progress: None,
             pid_file: state.join("probe.pid"),
             stop: Stop::Terminate,
             account: Account::Own,

@@ -3,6 +3,7 @@
 //! The running double signs and sends the interaction, waits for deferred edits and answers with the outcome; this side
 //! finds the people and places, and draws. Names are matched loosely: ids work too.
 
+mod mentions;
 mod pictures;
 mod render;
 mod who;
@@ -17,7 +18,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{checkout::Checkout, cli::Arguments, http, run::Announcement};
+use crate::{ambient, checkout::Checkout, cli::Arguments, http, run::Announcement};
 
 pub(crate) const OPTIONS: &[&str] = &["as", "guild", "channel", "out", "click", "select", "fill"];
 pub(crate) const FLAGS: &[&str] = &["who", "json", "help"];
@@ -34,6 +35,9 @@ usage: cargo xtask say \"/command [subcommand] [option:value …]\" [options]
   --out DIR           where pictures are saved
   --json              the double's whole answer
   --who               the guilds, channels and some members";
+
+/// Enough members to put a name to any of them.
+const EVERYBODY: u32 = 100_000;
 
 /// Longer than the double waits for deferred edits.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -55,7 +59,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let Some(double) = announcement.double_url else {
         bail!("the running system talks to the real Discord: use a Discord client there");
     };
-    let community = ask(&format!("{double}/_double/guilds"), None)?;
+    let community =
+        ask(&format!("{double}/_double/guilds?members={}", if arguments.flag("who") { 25 } else { EVERYBODY }), None)?;
     if arguments.flag("who") {
         print!("{}", who::listing(&community));
         return Ok(ExitCode::SUCCESS);
@@ -68,7 +73,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         println!("{}", serde_json::to_string_pretty(&answer).context("cannot encode the answer")?);
     } else {
         println!("{}", who::caption(&community, &place));
-        print!("{}", render::answer(&answer));
+        print!("{}", mentions::resolve(&render::answer(&answer), &who::names(&community), ambient::unix_seconds()));
     }
     let out = arguments.option("out").map_or_else(|| state.clone(), PathBuf::from);
     for picture in pictures::save(&answer, &out)? {

@@ -35,7 +35,7 @@ impl Build {
                 .args(["--bin", "devstack", "--bin", "gateway-runner"])
                 .current_dir(checkout.root()),
             log: log.clone(),
-            narrates: false,
+            progress: None,
             pid_file: state.join("build.pid"),
             stop: Stop::Terminate,
             account: Account::Own,

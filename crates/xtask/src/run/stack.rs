@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use crate::{
+    ambient::Stopwatch,
     checkout::Checkout,
     console,
     exec::Program,
@@ -112,17 +113,22 @@ pub(super) fn start(
     }
 
     let task = console::task("devstack", "starting the functions");
+    let progress = state.join("devstack.progress");
     let mut devstack = process::start(Plan {
         name: "devstack",
         program: Program::new(binaries.join("devstack")).envs(&environment).current_dir(checkout.root()),
         log: state.join("devstack.log"),
-        narrates: true,
+        progress: Some(progress.clone()),
         pid_file: state.join("devstack.pid"),
         stop: Stop::Terminate,
         account: Account::Own,
     })?;
-    // Migrations and a day of history are part of becoming ready.
-    let ready = devstack.wait_ready(Duration::from_secs(180), || matches!(Announcement::read(state), Ok(Some(_))));
+    // Migrations and a past for the simulated guilds are part of becoming ready.
+    let mut shown = Shown { watch: Stopwatch::start(), line: String::new() };
+    let ready = devstack.wait_ready(Duration::from_secs(600), || {
+        shown.look(&progress);
+        matches!(Announcement::read(state), Ok(Some(_)))
+    });
     ready.context("the functions could not be started\n  if the data of an earlier start is in the way, `cargo xtask run --fresh` forgets it")?;
     services.adopt(devstack);
     let announcement = Announcement::of(checkout)?;
@@ -143,7 +149,7 @@ pub(super) fn start(
             .env("RUNNER_ADMIN_ADDR", &admin)
             .current_dir(checkout.root()),
         log: state.join("runner.log"),
-        narrates: false,
+        progress: None,
         pid_file: state.join("runner.pid"),
         stop: Stop::Terminate,
         account: Account::Own,
@@ -155,6 +161,26 @@ pub(super) fn start(
     services.adopt(runner);
     task.done(&format!("ready; metrics on http://{admin}/metrics"));
     Ok(announcement)
+}
+
+/// The devstack's progress, as far as the user has seen it.
+struct Shown {
+    watch: Stopwatch,
+    line: String,
+}
+
+impl Shown {
+    /// Shows the last line when it is new and the one before has stood for a while.
+    fn look(&mut self, progress: &Path) {
+        if self.watch.elapsed() < Duration::from_secs(3) {
+            return;
+        }
+        let text = fs::read_to_string(progress).unwrap_or_default();
+        if let Some(line) = text.lines().last().filter(|line| *line != self.line) {
+            console::note("devstack", line);
+            *self = Self { watch: Stopwatch::start(), line: line.to_owned() };
+        }
+    }
 }
 
 /// Where everything is and what to try next.

@@ -122,7 +122,7 @@ fn draw_embed(text: &mut String, embed: &Value) {
         }
     }
     if let Some(url) = embed["image"]["url"].as_str() {
-        let _ = writeln!(text, "  │ [picture {}]", url.trim_start_matches("attachment://"));
+        let _ = writeln!(text, "  │ [picture {}]", file_name(url));
     }
     block(text, "  │ ", embed["footer"]["text"].as_str().unwrap_or_default());
 }
@@ -160,7 +160,7 @@ fn draw_component(text: &mut String, component: &Value, number: &mut usize) {
         Some(12) => {
             for item in list(&component["items"]) {
                 let url = item["media"]["url"].as_str().unwrap_or_default();
-                let _ = writeln!(text, "  [picture {}]", url.trim_start_matches("attachment://"));
+                let _ = writeln!(text, "  [picture {}]", file_name(url));
             }
         }
         Some(14) => text.push_str("  ────\n"),
@@ -174,6 +174,10 @@ fn draw_component(text: &mut String, component: &Value, number: &mut usize) {
             draw_component(text, &component[key], number);
         }
     }
+}
+
+fn file_name(url: &str) -> &str {
+    url.rsplit('/').next().unwrap_or(url)
 }
 
 fn block(text: &mut String, margin: &str, content: &str) {

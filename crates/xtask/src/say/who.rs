@@ -1,6 +1,6 @@
 //! Who speaks where: finds guilds, channels and members in the double's listing.
 
-use std::fmt::Write;
+use std::{collections::BTreeMap, fmt::Write};
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,12 @@ pub(super) fn find(community: &Value, guild: Option<&str>, channel: Option<&str>
         },
     };
     Ok(Place { guild: id(guild), channel: id(channel), user })
+}
+
+/// What ids of channels and members stand for.
+pub(super) fn names(community: &Value) -> BTreeMap<String, String> {
+    let lists = entries(community).into_iter().flat_map(|guild| [&guild["channels"], &guild["members"]]);
+    lists.flat_map(entries).map(|entry| (id(entry), name(entry))).collect()
 }
 
 /// The one line over an answer.

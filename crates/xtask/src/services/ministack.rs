@@ -30,7 +30,7 @@ pub(super) fn start(tools: &Tools, state: &Path, ports: &mut Ports) -> Result<(R
         name: "ministack",
         program,
         log: state.join("ministack.log"),
-        narrates: false,
+        progress: None,
         pid_file: state.join("ministack.pid"),
         stop: Stop::Terminate,
         account: Account::Own,

@@ -66,7 +66,7 @@ pub(super) fn start(tools: &Tools, state: &Path, ports: &mut Ports, settings: Se
         name,
         program,
         log: state.join(format!("{name}.log")),
-        narrates: false,
+        progress: None,
         pid_file: state.join(format!("{name}.pid")),
         stop: Stop::Interrupt,
         account,

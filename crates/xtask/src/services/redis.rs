@@ -29,7 +29,7 @@ pub(super) fn start(tools: &Tools, state: &Path, ports: &mut Ports) -> Result<(R
         name: "redis",
         program,
         log: state.join("redis.log"),
-        narrates: false,
+        progress: None,
         pid_file: state.join("redis.pid"),
         stop: Stop::Terminate,
         account: Account::Own,
