@@ -53,12 +53,17 @@ fn verdicts(failures: &[Failure]) -> Vec<(&str, Verdict)> {
 
 #[tokio::test]
 async fn messages_are_counted_however_often_they_come() {
-    let database = TestDatabase::create(&MIGRATOR).await;
-    let deps = deps(&database).await;
-    let batch = || vec![delivery("a", encode(&envelope("s", 2..=50))), delivery("b", encode(&envelope("s", 40..=90)))];
-    assert!(handle(&deps, batch()).await.is_empty());
-    assert!(handle(&deps, batch()).await.is_empty());
-    assert_eq!(counted(&database).await, 89);
+    for pooler in ["", "1"] {
+        let database = TestDatabase::create(&MIGRATOR).await;
+        let variables = [("DATABASE_URL", database.url()), ("DATABASE_TRANSACTION_POOLER", pooler)];
+        let environment = Environment::from_pairs(variables);
+        let deps = Deps::from_environment(&environment, Clock::fixed(NOW)).await.expect("it starts");
+        let batch =
+            || vec![delivery("a", encode(&envelope("s", 2..=50))), delivery("b", encode(&envelope("s", 40..=90)))];
+        assert!(handle(&deps, batch()).await.is_empty());
+        assert!(handle(&deps, batch()).await.is_empty());
+        assert_eq!(counted(&database).await, 89);
+    }
 }
 
 #[tokio::test]
