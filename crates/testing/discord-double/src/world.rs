@@ -7,6 +7,7 @@
 //! **Invariant:** guilds are locked one at a time, never two at once.
 
 pub mod audit;
+pub mod ban;
 pub mod channel;
 pub mod guild;
 pub mod ids;
@@ -20,6 +21,9 @@ mod seed;
 pub mod thread;
 pub mod user;
 pub mod voice;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};

@@ -7,7 +7,7 @@ mod embeds;
 use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, post, put};
-use guildhall_domain::{ChannelId, MessageId};
+use guildhall_domain::{ChannelId, MessageId, Timestamp};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -18,6 +18,7 @@ use super::extract::{Answer, Answered, Asked, Bot, Form, Ids};
 use super::members::between;
 use super::{Api, access};
 use crate::world::audit::{Action, Entry};
+use crate::world::ids::Iso;
 use crate::world::message::Message;
 use crate::world::{Author, Guild, Missing, Permissions};
 
@@ -173,27 +174,29 @@ async fn pins(State(api): State<Api>, bot: Bot, Ids(channel): Ids<ChannelId>) ->
     let guild = api.guild_of(channel)?;
     let items: Vec<Value> = pinned(&guild, &bot, channel, &api)?
         .into_iter()
-        .map(|message| json!({ "pinned_at": message["timestamp"], "message": message }))
+        .map(|(at, message)| json!({ "pinned_at": Iso(at), "message": message }))
         .collect();
     Answer::json(&json!({ "items": items, "has_more": false }))
 }
 
 async fn old_pins(State(api): State<Api>, bot: Bot, Ids(channel): Ids<ChannelId>) -> Answered {
     let guild = api.guild_of(channel)?;
-    Answer::json(&pinned(&guild, &bot, channel, &api)?)
+    let messages = pinned(&guild, &bot, channel, &api)?.into_iter().map(|(_, message)| message);
+    Answer::json(&messages.collect::<Vec<_>>())
 }
 
-fn pinned(guild: &Guild, bot: &Bot, channel: ChannelId, api: &Api) -> Result<Vec<Value>, ApiError> {
+fn pinned(guild: &Guild, bot: &Bot, channel: ChannelId, api: &Api) -> Result<Vec<(Timestamp, Value)>, ApiError> {
     access::in_channel(guild, channel, bot.user(), Permissions::NONE, api.now())?;
     let place = guild.channel(channel)?;
-    let pinned = guild.messages(channel)?.rev().filter(|message| message.pinned);
-    Ok(pinned.map(|message| json!(guild.message_json(place, message))).collect())
+    let mut pinned: Vec<_> = guild.messages(channel)?.filter_map(|message| Some((message.pinned?, message))).collect();
+    pinned.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+    Ok(pinned.into_iter().map(|(at, message)| (at, json!(guild.message_json(place, message)))).collect())
 }
 
 async fn pin(State(api): State<Api>, bot: Bot, Ids((channel, message)): Ids<(ChannelId, MessageId)>) -> Answered {
     let mut guild = api.guild_of(channel)?;
     access::in_channel(&guild, channel, bot.user(), Permissions::PIN_MESSAGES, api.now())?;
-    if guild.messages(channel)?.filter(|message| message.pinned).count() >= PINS {
+    if guild.messages(channel)?.filter(|message| message.pinned.is_some()).count() >= PINS {
         return Err(ApiError::new(StatusCode::BAD_REQUEST, 30_003, "Maximum number of pins reached for the channel"));
     }
     guild.pin(channel, message, true, bot.by(), api.now())?;

@@ -2,6 +2,8 @@
 //!
 //! **Invariant:** a channel's overwrites name each role or member once.
 
+mod overwrites;
+
 use std::collections::VecDeque;
 
 use guildhall_domain::{ChannelId, EventKind, GuildId, MessageId, Timestamp};
@@ -10,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::audit::{Action, By, Entry, change};
 use super::guild::Guild;
-use super::ids::{Iso, Snowflake};
+use super::ids::Iso;
 use super::message::Message;
 use super::permissions::Overwrite;
 use super::thread::{Thread, ThreadMetadataJson};
@@ -363,66 +365,6 @@ impl Guild {
         Ok(())
     }
 
-    /// Sets the overwrite of one role or member in a channel.
-    ///
-    /// # Errors
-    /// When the guild has no such channel.
-    pub fn overwrite_set(
-        &mut self,
-        channel: ChannelId,
-        overwrite: Overwrite,
-        by: By<'_>,
-        at: Timestamp,
-    ) -> Result<(), Missing> {
-        let overwrites = &mut self.channel_mut(channel)?.overwrites;
-        let action = match overwrites.iter_mut().find(|existing| existing.id == overwrite.id) {
-            Some(existing) => {
-                *existing = overwrite;
-                Action::OverwriteUpdate
-            }
-            None => {
-                overwrites.push(overwrite);
-                Action::OverwriteCreate
-            }
-        };
-        self.overwrite_changed(channel, action, overwrite.id, overwrite.kind, by, at);
-        Ok(())
-    }
-
-    /// Removes the overwrite of one role or member in a channel.
-    ///
-    /// # Errors
-    /// When the channel or the overwrite is missing.
-    pub fn overwrite_remove(
-        &mut self,
-        channel: ChannelId,
-        id: Snowflake,
-        by: By<'_>,
-        at: Timestamp,
-    ) -> Result<(), Missing> {
-        let overwrites = &mut self.channel_mut(channel)?.overwrites;
-        let index = overwrites.iter().position(|existing| existing.id == id).ok_or(Missing::Overwrite)?;
-        let gone = overwrites.remove(index);
-        self.overwrite_changed(channel, Action::OverwriteDelete, id, gone.kind, by, at);
-        Ok(())
-    }
-
-    fn overwrite_changed(
-        &mut self,
-        channel: ChannelId,
-        action: Action,
-        id: Snowflake,
-        kind: u8,
-        by: By<'_>,
-        at: Timestamp,
-    ) {
-        self.emit_channel("CHANNEL_UPDATE", EventKind::ChannelUpdate, channel);
-        let mut entry = Entry::new(action, channel.get());
-        entry.options.insert("id".to_owned(), json!(id));
-        entry.options.insert("type".to_owned(), json!(kind.to_string()));
-        self.audit(entry, by, at);
-    }
-
     pub(super) fn forget_channel(&mut self, channel: ChannelId) {
         self.channels.remove(&channel);
         self.invites.retain(|_, invite| invite.channel != channel);
@@ -430,7 +372,7 @@ impl Guild {
         self.shared.displace(channel);
     }
 
-    fn emit_channel(&self, event: &'static str, kind: EventKind, channel: ChannelId) {
+    pub(super) fn emit_channel(&self, event: &'static str, kind: EventKind, channel: ChannelId) {
         if let Some(channel) = self.channels.get(&channel) {
             let counts = vec![counted(kind, Some(channel.id), None)];
             self.emit(event, intents::GUILDS, &channel.json(self.id), counts);

@@ -12,10 +12,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::audit::{Action, By, Entry, Written, change};
+use super::ban::Ban;
 use super::channel::{Channel, ChannelJson};
 use super::ids::{Iso, Snowflake};
 use super::invite::{Invite, Webhook};
-use super::member::{Ban, Member, MemberJson};
+use super::member::{Member, MemberJson};
 use super::role::Role;
 use super::voice::{VoiceJson, VoiceState};
 use super::{Shared, counted, intents};

@@ -40,8 +40,8 @@ pub struct Message {
     pub kind: u8,
     /// Discord's flags.
     pub flags: u32,
-    /// Whether it is pinned.
-    pub pinned: bool,
+    /// When it was pinned, if it is.
+    pub pinned: Option<Timestamp>,
     /// Whether it reached everyone.
     pub mention_everyone: bool,
     /// Who reacted with what.
@@ -325,7 +325,7 @@ impl Guild {
             embeds: extras.map_or(&[], |extras| &extras.embeds),
             components: extras.map_or(&[], |extras| &extras.components),
             reactions: message.reactions.iter().map(|reaction| reaction.json(self.shared.bot.id)).collect(),
-            pinned: message.pinned,
+            pinned: message.pinned.is_some(),
             flags: message.flags,
             webhook_id: message.webhook,
             application_id: extras.and_then(|extras| extras.application),

@@ -176,7 +176,7 @@ impl Harness {
     }
 
     pub(crate) fn world<R>(&self, ask: impl FnOnce(&mut guildhall_discord_double::world::Guild) -> R) -> R {
-        ask(&mut *self.double.world().guild(self.guild).expect("exists"))
+        ask(&mut self.double.world().guild(self.guild).expect("exists"))
     }
 }
 

@@ -144,7 +144,7 @@ impl Guild {
             edited: None,
             kind: draft.kind,
             flags: draft.flags,
-            pinned: false,
+            pinned: None,
             reactions: Vec::new(),
             extras: (!plain).then(|| Box::new(Extras { reference: draft.reference, ..draft.extras })),
         })
@@ -224,10 +224,10 @@ impl Guild {
         at: Timestamp,
     ) -> Result<(), Missing> {
         let target = self.find_mut(channel, message)?;
-        if target.pinned == pinned {
+        if target.pinned.is_some() == pinned {
             return Ok(());
         }
-        target.pinned = pinned;
+        target.pinned = pinned.then_some(at);
         let author = target.author.id;
         self.emit_update(channel, message)?;
         if pinned {
