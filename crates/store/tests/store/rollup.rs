@@ -99,7 +99,8 @@ async fn an_event_counted_while_its_hour_is_read_marks_the_hour_again() {
     apply(pool, &[sent(2, &["2026-05-01T10:00:00Z"])]).await;
     let mut db = pool.acquire().await.expect("a connection");
     let mut rollup = db.begin().await.expect("begun");
-    rollup::refresh(&mut rollup, NOW, 10).await.expect("refreshed, not committed");
+    // Where a rollup is between choosing its hours and being done with them.
+    sqlx::query("SELECT FROM dirty_hours FOR UPDATE").execute(&mut *rollup).await.expect("locked");
     let late = [sent(3, &["2026-05-01T10:30:00Z"])];
     let ingest = apply(pool, &late);
     let commit = async {
@@ -115,6 +116,7 @@ async fn an_event_counted_while_its_hour_is_read_marks_the_hour_again() {
             (waiting == 1).then_some(())
         })
         .await;
+        rollup::refresh(&mut rollup, NOW, 10).await.expect("refreshed");
         rollup.commit().await.expect("committed");
     };
     tokio::join!(ingest, commit);
