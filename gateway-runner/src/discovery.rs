@@ -3,8 +3,11 @@
 //! **Invariant:** this is the runner's only use of Discord's REST API.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 use twilight_http::Client;
 use twilight_http::api_error::ApiError;
 use twilight_http::error::ErrorType;
@@ -47,9 +50,16 @@ pub enum DiscoveryError {
     Shape(#[source] twilight_http::response::DeserializeBodyError),
 }
 
+/// How long an answer is good enough for an IDENTIFY: the table counts the units between two answers, and many shards
+/// that start together must not queue up for this call, of which Discord allows few.
+const GOOD_FOR: Duration = Duration::from_secs(60);
+
 /// A client for the one call.
 #[derive(Clone)]
-pub struct Discovery(Arc<Client>);
+pub struct Discovery {
+    client: Arc<Client>,
+    last: Arc<Mutex<Option<(Instant, Gateway)>>>,
+}
 
 impl Discovery {
     /// A client for the API at `base`, such as `https://discord.com`.
@@ -63,15 +73,27 @@ impl Discovery {
         {
             builder = builder.proxy(host.to_owned(), false);
         }
-        Self(Arc::new(builder.build()))
+        Self { client: Arc::new(builder.build()), last: Arc::default() }
     }
 
-    /// Asks Discord.
+    /// Asks Discord, unless it answered a moment ago.
     ///
     /// # Errors
     /// When Discord refuses or does not answer.
     pub async fn fetch(&self) -> Result<Gateway, DiscoveryError> {
-        let response = self.0.gateway().authed().await.map_err(|error| match error.kind() {
+        let mut last = self.last.lock().await;
+        if let Some((at, gateway)) = &*last
+            && at.elapsed() < GOOD_FOR
+        {
+            return Ok(gateway.clone());
+        }
+        let gateway = self.ask().await?;
+        *last = Some((Instant::now(), gateway.clone()));
+        Ok(gateway)
+    }
+
+    async fn ask(&self) -> Result<Gateway, DiscoveryError> {
+        let response = self.client.gateway().authed().await.map_err(|error| match error.kind() {
             ErrorType::Unauthorized => DiscoveryError::Unauthorized,
             ErrorType::Response { error: ApiError::General(_), status, .. } if status.get() == 401 => {
                 DiscoveryError::Unauthorized

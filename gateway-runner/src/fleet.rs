@@ -38,7 +38,7 @@ pub struct Fleet {
     deps: Arc<Deps>,
     table: Table,
     holder: Arc<str>,
-    predecessor: Option<String>,
+    predecessors: Vec<String>,
     shard_count: u32,
     term: Duration,
     /// How far this disk's journal reaches, for the first time each shard is taken.
@@ -54,8 +54,8 @@ pub struct Fleet {
 pub struct Identity {
     /// This runner's unique name.
     pub holder: Arc<str>,
-    /// The runner that used the same journal before and is dead.
-    pub predecessor: Option<String>,
+    /// The runners that used the same journal before and are dead.
+    pub predecessors: Vec<String>,
 }
 
 impl Fleet {
@@ -72,7 +72,7 @@ impl Fleet {
             deps,
             table,
             holder: identity.holder,
-            predecessor: identity.predecessor,
+            predecessors: identity.predecessors,
             shard_count,
             term,
             local,
@@ -138,7 +138,7 @@ impl Fleet {
         let held: BTreeSet<u32> = self.leases.lock().keys().copied().collect();
         let view = Viewpoint {
             me: &self.holder,
-            predecessor: self.predecessor.as_deref(),
+            predecessors: &self.predecessors,
             shard_count: self.shard_count,
             active: &active,
             held: &held,

@@ -72,8 +72,8 @@ pub struct Found {
     pub pending: Vec<(Arc<str>, i64, Option<u64>, Timestamp)>,
     /// The sessions with their local watermarks.
     pub sessions: Vec<SessionRow>,
-    /// The holder that used this journal before, which is dead.
-    pub predecessor: Option<String>,
+    /// The holders that used this journal before, all dead: the lock proves it.
+    pub predecessors: Vec<String>,
     /// Where a damaged journal was set aside.
     pub set_aside: Option<PathBuf>,
 }

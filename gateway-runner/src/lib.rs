@@ -158,7 +158,7 @@ fn past(found: Found, holder: Arc<str>, shard_count: u32) -> (Identity, HashMap<
         .filter(|row| row.shard.count == shard_count)
         .map(|row| (row.shard.id, (row.session_id, row.mark)))
         .collect();
-    (Identity { holder, predecessor: found.predecessor }, local)
+    (Identity { holder, predecessors: found.predecessors }, local)
 }
 
 /// Asks Discord where to connect, for as long as it takes; `None` when told to stop meanwhile.

@@ -129,6 +129,8 @@ struct Reader<'a> {
     meter: Meter,
     /// While missed events are replayed: when the newest event before them was received.
     replay_from: Option<Timestamp>,
+    /// Whether this connection has said RESUMED.
+    resumed: bool,
     close_code: u16,
     advanced: u64,
     events: Vec<Event>,
@@ -233,6 +235,10 @@ impl<'a> Reader<'a> {
             let calm = taken >= BURST || !self.closed.is_empty();
             if !calm && !matches!(self.shard.state(), ShardState::Disconnected { .. }) {
                 item = self.shard.next().now_or_never();
+                if item.is_none() && self.resumed {
+                    // Nothing is waiting behind RESUMED: what comes now happens now.
+                    self.replay_from = None;
+                }
             }
         }
         Ok(())
@@ -281,10 +287,14 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// A replay ends with RESUMED, and may contain the RESUMED of earlier connections.
     fn resumed(&mut self) {
+        if self.resumed {
+            return;
+        }
+        self.resumed = true;
         metrics::counter!("resumes_total").increment(1);
         tracing::info!(shard = %self.lease.shard(), "resumed");
-        self.replay_from = None;
         self.deps.status.set(self.lease.shard().id, Some(Phase::Active));
     }
 
@@ -293,6 +303,7 @@ impl<'a> Reader<'a> {
         if let Some(batcher) = &self.batcher {
             self.replay_from.get_or_insert(batcher.read().at);
         }
+        self.resumed = false;
         self.deps.status.set(self.lease.shard().id, Some(Phase::Connecting));
     }
 

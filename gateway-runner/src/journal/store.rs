@@ -13,6 +13,8 @@ use super::{Entry, Found};
 use crate::watermark::Mark;
 
 const FILE: &str = "journal.db";
+/// Earlier holders that are remembered: one that is killed before it takes its leases leaves those of the one before.
+const REMEMBERED: usize = 32;
 const SCHEMA_VERSION: i64 = 1;
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -134,15 +136,19 @@ impl Store {
         )?;
         let store = Self { connection, partitions };
         let found = store.found()?;
-        store.connection.execute("INSERT OR REPLACE INTO meta VALUES ('holder', ?1)", params![holder])?;
+        let known = found.predecessors.iter().map(String::as_str).chain([holder]);
+        let skipped = (found.predecessors.len() + 1).saturating_sub(REMEMBERED);
+        let holders = known.skip(skipped).collect::<Vec<_>>().join("\n");
+        store.connection.execute("INSERT OR REPLACE INTO meta VALUES ('holders', ?1)", params![holders])?;
         Ok((store, found))
     }
 
     fn found(&self) -> Result<Found, rusqlite::Error> {
-        let predecessor = self
+        let holders: Option<String> = self
             .connection
-            .query_row("SELECT value FROM meta WHERE key = 'holder'", [], |row| row.get(0))
+            .query_row("SELECT value FROM meta WHERE key = 'holders'", [], |row| row.get(0))
             .optional()?;
+        let predecessors = holders.iter().flat_map(|holders| holders.lines()).map(str::to_owned).collect();
         let mut statement =
             self.connection.prepare("SELECT shard_id, shard_count, session_id, local_seq, local_at FROM sessions")?;
         let sessions = statement
@@ -161,7 +167,7 @@ impl Store {
                 Ok((session.into(), row.get(1)?, row.get(2)?, Timestamp::from_millis(row.get(3)?)))
             })?
             .collect::<Result<_, _>>()?;
-        Ok(Found { pending, sessions, predecessor, set_aside: None })
+        Ok(Found { pending, sessions, predecessors, set_aside: None })
     }
 
     /// Lets the file have this many pages and no more, as a full disk would.

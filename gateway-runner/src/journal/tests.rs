@@ -67,7 +67,7 @@ async fn the_most_urgent_goes_first_and_then_the_oldest() {
 async fn what_was_appended_survives_with_its_watermark() {
     let folder = tempfile::tempdir().expect("a folder");
     let (journal, found) = open(folder.path(), 1 << 20);
-    assert_eq!(found.predecessor, None);
+    assert_eq!(found.predecessors, [""; 0]);
     journal.put_session(session(5)).await.expect("kept");
     journal.append(entry(1, PriorityClass::High, 10), mark(9)).await.expect("kept");
     journal.append(entry(2, PriorityClass::High, 10), mark(12)).await.expect("kept");
@@ -78,7 +78,7 @@ async fn what_was_appended_survives_with_its_watermark() {
     let (journal, found) = open(folder.path(), 1 << 20);
     assert_eq!(found.sessions, [session(20)]);
     assert_eq!(found.pending, [("session".into(), 2, Some(2), NOW)]);
-    assert_eq!(found.predecessor.as_deref(), Some("holder"));
+    assert_eq!(found.predecessors.first().map(String::as_str), Some("holder"));
     assert_eq!(journal.next_id(), 3);
 }
 

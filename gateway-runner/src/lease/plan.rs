@@ -32,8 +32,8 @@ pub(crate) struct Plan {
 /// Who is looking.
 pub(crate) struct Viewpoint<'a> {
     pub(crate) me: &'a str,
-    /// A holder proven dead by the lock on its journal.
-    pub(crate) predecessor: Option<&'a str>,
+    /// Holders proven dead by the lock on their journal.
+    pub(crate) predecessors: &'a [String],
     pub(crate) shard_count: u32,
     /// Shards this runner runs and is not handing over.
     pub(crate) active: &'a BTreeSet<u32>,
@@ -72,7 +72,7 @@ impl Observer {
         };
         let mut alive: BTreeSet<&str> = BTreeSet::from([view.me]);
         for (holder, (_, since)) in &self.runners {
-            if Some(holder.as_str()) != view.predecessor && holder != view.me && !expired(*since) {
+            if !view.predecessors.contains(holder) && holder != view.me && !expired(*since) {
                 alive.insert(holder);
             }
         }
@@ -90,7 +90,7 @@ impl Observer {
                 Some((seen, since)) => {
                     seen.holder.is_empty()
                         || seen.holder == view.me
-                        || Some(seen.holder.as_str()) == view.predecessor
+                        || view.predecessors.contains(&seen.holder)
                         || expired(*since)
                 }
             };
@@ -129,8 +129,14 @@ mod tests {
 
     fn plan(observer: &Observer, me: &str, count: u32, active: &[u32], now: Instant) -> Plan {
         let active: BTreeSet<u32> = active.iter().copied().collect();
-        let view =
-            Viewpoint { me, predecessor: Some("dead"), shard_count: count, active: &active, held: &active, term: TERM };
+        let view = Viewpoint {
+            me,
+            predecessors: &["dead".to_owned()],
+            shard_count: count,
+            active: &active,
+            held: &active,
+            term: TERM,
+        };
         observer.plan(&view, now)
     }
 

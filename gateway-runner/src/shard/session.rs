@@ -59,6 +59,7 @@ impl<'a> Reader<'a> {
             gauges: Gauges::default(),
             meter: Meter::default(),
             replay_from: None,
+            resumed: false,
             close_code: 1006,
             advanced: 0,
             events: Vec::new(),
