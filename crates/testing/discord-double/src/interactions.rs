@@ -23,7 +23,7 @@ use axum::extract::{Query, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use ed25519_dalek::SigningKey;
-use guildhall_domain::InteractionId;
+use guildhall_domain::{InteractionId, MessageId};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
@@ -142,11 +142,12 @@ fn unknown() -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, 10_062, "Unknown interaction")
 }
 
-/// The messages of all sessions, newest first, as kept and as shown.
-fn messages(api: &Api) -> Vec<(Shown, Value)> {
+/// The messages of all sessions, or the one wanted, newest first, as kept and as shown.
+fn messages(api: &Api, wanted: Option<MessageId>) -> Vec<(Shown, Value)> {
     let sessions = api.interactions.newest();
     let all = sessions.iter().flat_map(|session| {
-        let shown = session.all_shown();
+        let mut shown = session.all_shown();
+        shown.retain(|shown| wanted.is_none_or(|wanted| shown.id() == wanted));
         shown.into_iter().rev().filter_map(move |shown| Some((shown.clone(), session.render(api, &shown).ok()?)))
     });
     all.collect()

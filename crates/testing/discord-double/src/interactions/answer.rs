@@ -23,14 +23,28 @@ const FORM: u64 = 9;
 
 impl Session {
     /// Takes the answer.
-    pub(super) fn answer(&self, api: &Api, mut callback: Value, uploads: Vec<Upload>) -> Result<(), ApiError> {
-        if self.is_answered() {
-            let message = "Interaction has already been acknowledged.";
-            return Err(ApiError::new(StatusCode::BAD_REQUEST, 40_060, message));
+    pub(super) fn answer(&self, api: &Api, callback: Value, uploads: Vec<Upload>) -> Result<(), ApiError> {
+        {
+            let mut state = self.state();
+            if state.void {
+                return Err(super::unknown());
+            }
+            if state.answering || state.answered.is_some() {
+                let message = "Interaction has already been acknowledged.";
+                return Err(ApiError::new(StatusCode::BAD_REQUEST, 40_060, message));
+            }
+            state.answering = true;
         }
-        if self.is_void() {
-            return Err(super::unknown());
-        }
+        let taken = self.take(api, callback, uploads);
+        let mut state = self.state();
+        state.answering = false;
+        state.answered = taken.as_ref().ok().copied();
+        drop(state);
+        self.changed.notify_waiters();
+        taken.map(drop)
+    }
+
+    fn take(&self, api: &Api, mut callback: Value, uploads: Vec<Upload>) -> Result<u64, ApiError> {
         let kind = callback["type"].as_u64().unwrap_or(0);
         if !self.takes(kind) {
             let message = "Value is not an answer to this kind of interaction.";
@@ -60,9 +74,7 @@ impl Session {
             FORM => self.state().form = Some(form(data)?),
             _ => {}
         }
-        self.state().answered = Some(kind);
-        self.changed.notify_waiters();
-        Ok(())
+        Ok(kind)
     }
 
     fn takes(&self, kind: u64) -> bool {

@@ -24,9 +24,8 @@ pub(super) fn find(
     wanted: Option<MessageId>,
     custom_id: &str,
 ) -> Result<Found, Refusal> {
-    let mut candidates = super::messages(api);
+    let mut candidates = super::messages(api, wanted);
     if let Some(id) = wanted {
-        candidates.retain(|(shown, _)| shown.id() == id);
         if let (true, Some(channel)) = (candidates.is_empty(), channel) {
             // Not the answer to an interaction, but a message the bot wrote by itself.
             let guild = api.world.guild(guild).ok_or_else(|| Refusal::new("there is no such guild".to_owned()))?;

@@ -50,6 +50,8 @@ pub(crate) struct Session {
 pub(super) struct State {
     /// The kind of the answer.
     pub(super) answered: Option<u64>,
+    /// An answer is being taken in.
+    pub(super) answering: bool,
     /// The answer came too late or not at all: the token is void.
     pub(super) void: bool,
     pub(super) original: Option<Shown>,
