@@ -25,13 +25,11 @@ pub(super) fn find(
     custom_id: &str,
 ) -> Result<Found, Refusal> {
     let mut candidates = super::messages(api, wanted);
-    if let Some(id) = wanted {
-        if let (true, Some(channel)) = (candidates.is_empty(), channel) {
-            // Not the answer to an interaction, but a message the bot wrote by itself.
-            let guild = api.world.guild(guild).ok_or_else(|| Refusal::new("there is no such guild".to_owned()))?;
-            if let (Ok(place), Ok(message)) = (guild.channel(channel), guild.message(channel, id)) {
-                candidates.push((Shown::Public(channel, id), json!(guild.message_json(place, message))));
-            }
+    if let (true, Some(id), Some(channel)) = (candidates.is_empty(), wanted, channel) {
+        // Not the answer to an interaction, but a message the bot wrote by itself.
+        let guild = api.world.guild(guild).ok_or_else(|| Refusal::new("there is no such guild".to_owned()))?;
+        if let (Ok(place), Ok(message)) = (guild.channel(channel), guild.message(channel, id)) {
+            candidates.push((Shown::Public(channel, id), json!(guild.message_json(place, message))));
         }
     }
     for (shown, message) in candidates {
