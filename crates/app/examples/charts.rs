@@ -22,7 +22,8 @@ fn sample(language: Language, period: Period, scale: f64, gap: bool) -> Chart {
                 Period::Day | Period::Week => 1.05 - ((hour - 7.0) / 24.0 * std::f64::consts::TAU).cos(),
                 _ => 1.0 + random.random_range(-0.3..0.3),
             };
-            let length = f64::from(i32::try_from(slot.end.min(now).as_secs() - slot.start.as_secs()).unwrap_or(0).max(0));
+            let length =
+                f64::from(i32::try_from(slot.end.min(now).as_secs() - slot.start.as_secs()).unwrap_or(0).max(0));
             let amount = |random: &mut SmallRng, most: f64| -> u64 {
                 format!("{:.0}", most * rhythm * length * random.random_range(0.6..1.3)).parse().unwrap_or(0)
             };
@@ -38,7 +39,10 @@ fn sample(language: Language, period: Period, scale: f64, gap: bool) -> Chart {
     use std::cmp::Ordering::{Equal, Greater, Less};
     let (labels, values) = match language {
         Language::English => (["Messages", "Voice", "Reactions", "Members"], ["12,345", "321 h", "4,020", "1,203"]),
-        Language::French => (["Messages", "Vocal", "Réactions", "Membres"], ["1\u{202f}234\u{202f}567", "59 min", "0", "103\u{202f}021"]),
+        Language::French => (
+            ["Messages", "Vocal", "Réactions", "Membres"],
+            ["1\u{202f}234\u{202f}567", "59 min", "0", "103\u{202f}021"],
+        ),
     };
     let trends = [trend("12%", Greater), trend("3%", Less), trend("unchanged", Equal), trend("+32 −10", Greater)];
     let tiles = labels.into_iter().zip(values).zip(trends);
@@ -77,6 +81,7 @@ fn main() -> anyhow::Result<()> {
         times.sort_by(f64::total_cmp);
         println!("{name}: median {:.1} ms, worst {:.1} ms, {} bytes", times[10], times[19], png.len());
         std::fs::write(folder.join(format!("{name}.png")), png)?;
+        std::fs::write(folder.join(format!("{name}.svg")), sample.svg())?;
     }
     Ok(())
 }

@@ -42,10 +42,8 @@ impl Ctx {
         clock: Clock,
     ) -> Result<Self, ConnectError> {
         let cache = Cache::new(redis_url.expose_secret(), Limits::default()).map_err(ConnectError::Cache)?;
-        let (db, ()) = tokio::join!(
-            guildhall_store::connect(database_url.expose_secret(), max_connections),
-            cache.warm_up()
-        );
+        let (db, ()) =
+            tokio::join!(guildhall_store::connect(database_url.expose_secret(), max_connections), cache.warm_up());
         Ok(Self { db: db.map_err(ConnectError::Database)?, cache: cache.into(), clock })
     }
 }

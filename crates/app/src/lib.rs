@@ -22,7 +22,7 @@ pub use error::AppError;
 pub use interaction::Interaction;
 pub use reply::{Message, Picture, Reply};
 
-/// The signature check that an endpoint for interactions makes first.
-pub use guildhall_discord::{InvalidPublicKey, Verifier};
 /// Discord's REST API, for functions that call it.
 pub use guildhall_discord::{Client as Discord, ClientError as DiscordError};
+/// The signature check that an endpoint for interactions makes first.
+pub use guildhall_discord::{InvalidPublicKey, Verifier};

@@ -46,12 +46,7 @@ pub async fn begin(ctx: &Ctx, origin: Origin<'_>) -> Result<Reply, AppError> {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn component(
-    ctx: &Ctx,
-    origin: Origin<'_>,
-    mut state: State,
-    values: &[String],
-) -> Result<Reply, AppError> {
+pub async fn component(ctx: &Ctx, origin: Origin<'_>, mut state: State, values: &[String]) -> Result<Reply, AppError> {
     if !settings::may_change(origin) {
         return Ok(forbidden(origin));
     }
@@ -66,7 +61,8 @@ pub async fn component(
             state.step = Step::Modules;
         }
         Step::PickModules => {
-            state.settings.modules = values.iter().filter_map(|name| name.parse::<Module>().ok()).collect::<BTreeSet<_>>();
+            state.settings.modules =
+                values.iter().filter_map(|name| name.parse::<Module>().ok()).collect::<BTreeSet<_>>();
             state.step = Step::Review;
         }
         Step::Language | Step::Zone(_) | Step::Modules | Step::Review => {}

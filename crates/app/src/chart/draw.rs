@@ -91,9 +91,12 @@ fn tiles(svg: &mut String, tiles: &[Tile]) {
     let width = (2.0_f64.mul_add(-MARGIN, WIDTH) - TILE_GAP * (count - 1.0)) / count;
     let mut x = MARGIN;
     for tile in tiles {
-        put(svg, format_args!(
-            r#"<rect x="{x:.1}" y="{TILE_TOP}" width="{width:.1}" height="{TILE_HEIGHT}" rx="14" fill="{PANEL}"/>"#
-        ));
+        put(
+            svg,
+            format_args!(
+                r#"<rect x="{x:.1}" y="{TILE_TOP}" width="{width:.1}" height="{TILE_HEIGHT}" rx="14" fill="{PANEL}"/>"#
+            ),
+        );
         text(svg, x + 18.0, TILE_TOP + 34.0, 23.0, WORDS, "start", false, tile.label);
         // Wide figures shrink, so that a million fits as well as a dozen.
         let room = (width - 36.0) / (0.60 * real(tile.value.chars().count() as u64).max(1.0));
@@ -106,7 +109,9 @@ fn tiles(svg: &mut String, tiles: &[Tile]) {
             };
             let (left, base) = (x + 18.0, TILE_TOP + 109.0);
             match trend.direction {
-                Ordering::Greater => triangle(svg, colour, [(left, base), (left + 16.0, base), (left + 8.0, base - 14.0)]),
+                Ordering::Greater => {
+                    triangle(svg, colour, [(left, base), (left + 16.0, base), (left + 8.0, base - 14.0)])
+                }
                 Ordering::Less => {
                     triangle(svg, colour, [(left, base - 14.0), (left + 16.0, base - 14.0), (left + 8.0, base)]);
                 }
@@ -124,9 +129,12 @@ fn grid(svg: &mut String, chart: &Chart, frame: &Frame) {
         let count = f64::from(step);
         let y = Frame::y(count, 1.0);
         let colour = if step == 0 { "#80848e" } else { GRID };
-        put(svg, format_args!(
-            r#"<line x1="{LEFT}" x2="{RIGHT}" y1="{y:.1}" y2="{y:.1}" stroke="{colour}" stroke-width="1.5"/>"#
-        ));
+        put(
+            svg,
+            format_args!(
+                r#"<line x1="{LEFT}" x2="{RIGHT}" y1="{y:.1}" y2="{y:.1}" stroke="{colour}" stroke-width="1.5"/>"#
+            ),
+        );
         let label = axis::compact(chart.language, count * frame.messages_step);
         text(svg, LEFT - 12.0, y + 8.0, 22.0, MESSAGES, "end", false, &label);
         if voice {
@@ -137,10 +145,13 @@ fn grid(svg: &mut String, chart: &Chart, frame: &Frame) {
     let mut free_from = 0.0;
     for tick in axis::ticks(chart.language, chart.period, chart.span, chart.zone) {
         let x = frame.x(tick.at);
-        put(svg, format_args!(
-            r##"<line x1="{x:.1}" x2="{x:.1}" y1="{BOTTOM}" y2="{:.1}" stroke="#80848e" stroke-width="1.5"/>"##,
-            BOTTOM + 8.0
-        ));
+        put(
+            svg,
+            format_args!(
+                r##"<line x1="{x:.1}" x2="{x:.1}" y1="{BOTTOM}" y2="{:.1}" stroke="#80848e" stroke-width="1.5"/>"##,
+                BOTTOM + 8.0
+            ),
+        );
         let half = real(tick.words.chars().count() as u64) * 6.0;
         let centre = frame.x(tick.words_at).clamp(MARGIN + half, WIDTH - MARGIN - half);
         if centre - half > free_from {
@@ -191,9 +202,12 @@ fn voice(svg: &mut String, chart: &Chart, frame: &Frame) {
         polyline(svg, last, colour, width, r#" stroke-dasharray="2 8""#);
     }
     if let Some((x, y)) = points.last() {
-        put(svg, format_args!(
-            r#"<circle cx="{x:.1}" cy="{y:.1}" r="7" fill="{VOICE}" stroke="{BACKGROUND}" stroke-width="3"/>"#
-        ));
+        put(
+            svg,
+            format_args!(
+                r#"<circle cx="{x:.1}" cy="{y:.1}" r="7" fill="{VOICE}" stroke="{BACKGROUND}" stroke-width="3"/>"#
+            ),
+        );
     }
 }
 
@@ -202,10 +216,13 @@ fn polyline(svg: &mut String, points: &[(f64, f64)], colour: &str, width: f64, m
         return;
     }
     let points: Vec<_> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
-    put(svg, format_args!(
-        r#"<polyline points="{}" fill="none" stroke="{colour}" stroke-width="{width}" stroke-linejoin="round" stroke-linecap="round"{more}/>"#,
-        points.join(" ")
-    ));
+    put(
+        svg,
+        format_args!(
+            r#"<polyline points="{}" fill="none" stroke="{colour}" stroke-width="{width}" stroke-linejoin="round" stroke-linecap="round"{more}/>"#,
+            points.join(" ")
+        ),
+    );
 }
 
 fn gaps(svg: &mut String, chart: &Chart, frame: &Frame) {
@@ -214,10 +231,13 @@ fn gaps(svg: &mut String, chart: &Chart, frame: &Frame) {
         // A short gap is drawn wide enough to be seen.
         let width = (right - left).max(5.0);
         let x = left.min(RIGHT - width);
-        put(svg, format_args!(
-            r#"<rect x="{x:.1}" y="{TOP}" width="{width:.1}" height="{:.1}" fill="url(#gap)"/>"#,
-            BOTTOM - TOP
-        ));
+        put(
+            svg,
+            format_args!(
+                r#"<rect x="{x:.1}" y="{TOP}" width="{width:.1}" height="{:.1}" fill="url(#gap)"/>"#,
+                BOTTOM - TOP
+            ),
+        );
     }
 }
 
@@ -232,10 +252,13 @@ fn foot(svg: &mut String, chart: &Chart) {
     let mut x = MARGIN;
     for (shown, fill, words) in entries {
         if shown {
-            put(svg, format_args!(
-                r#"<rect x="{x:.1}" y="{:.1}" width="20" height="20" rx="5" fill="{fill}"/>"#,
-                FOOT - 17.0
-            ));
+            put(
+                svg,
+                format_args!(
+                    r#"<rect x="{x:.1}" y="{:.1}" width="20" height="20" rx="5" fill="{fill}"/>"#,
+                    FOOT - 17.0
+                ),
+            );
             let words = words.of(chart.language);
             text(svg, x + 29.0, FOOT, 22.0, WORDS, "start", false, words);
             x += 29.0 + 12.2f64.mul_add(real(words.chars().count() as u64), 22.0);
@@ -260,28 +283,37 @@ fn hours(bar: &Bar) -> f64 {
 /// A column with round upper corners where it is wide enough for them.
 fn column(svg: &mut String, x: f64, y: f64, width: f64, height: f64, fill: &str, opacity: f64) {
     let radius = (width / 4.0).min(5.0).min(height);
-    put(svg, format_args!(
-        r#"<path d="M{x:.1} {:.1}V{:.1}q0 -{radius:.1} {radius:.1} -{radius:.1}h{:.1}q{radius:.1} 0 {radius:.1} {radius:.1}V{:.1}z" fill="{fill}" fill-opacity="{opacity}"/>"#,
-        y + height,
-        y + radius,
-        2.0f64.mul_add(-radius, width).max(0.0),
-        y + height,
-    ));
+    put(
+        svg,
+        format_args!(
+            r#"<path d="M{x:.1} {:.1}V{:.1}q0 -{radius:.1} {radius:.1} -{radius:.1}h{:.1}q{radius:.1} 0 {radius:.1} {radius:.1}V{:.1}z" fill="{fill}" fill-opacity="{opacity}"/>"#,
+            y + height,
+            y + radius,
+            2.0f64.mul_add(-radius, width).max(0.0),
+            y + height,
+        ),
+    );
 }
 
 fn triangle(svg: &mut String, fill: &str, [a, b, c]: [(f64, f64); 3]) {
-    put(svg, format_args!(
-        r#"<path d="M{:.1} {:.1}L{:.1} {:.1}L{:.1} {:.1}z" fill="{fill}"/>"#,
-        a.0, a.1, b.0, b.1, c.0, c.1
-    ));
+    put(
+        svg,
+        format_args!(
+            r#"<path d="M{:.1} {:.1}L{:.1} {:.1}L{:.1} {:.1}z" fill="{fill}"/>"#,
+            a.0, a.1, b.0, b.1, c.0, c.1
+        ),
+    );
 }
 
 #[expect(clippy::too_many_arguments, reason = "a text has that many properties, and each call is one line")]
 fn text(svg: &mut String, x: f64, y: f64, size: f64, fill: &str, anchor: &str, bold: bool, words: &str) {
     let weight = if bold { 700 } else { 400 };
-    put(svg, format_args!(
-        r#"<text x="{x:.1}" y="{y:.1}" font-size="{size:.1}" fill="{fill}" text-anchor="{anchor}" font-weight="{weight}">"#
-    ));
+    put(
+        svg,
+        format_args!(
+            r#"<text x="{x:.1}" y="{y:.1}" font-size="{size:.1}" fill="{fill}" text-anchor="{anchor}" font-weight="{weight}">"#
+        ),
+    );
     for letter in words.chars() {
         match letter {
             '&' => svg.push_str("&amp;"),

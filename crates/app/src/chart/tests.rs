@@ -35,7 +35,8 @@ fn every_period_becomes_a_png_light_enough_to_send_at_once() {
         assert_eq!((width, height), (&1_000_u32.to_be_bytes()[..], &520_u32.to_be_bytes()[..]));
         assert!(png.len() < 140 * 1_024, "{period:?}: {} bytes", png.len());
         let decoded = resvg::tiny_skia::Pixmap::decode_png(&png).expect("decodes");
-        let colours: std::collections::BTreeSet<_> = decoded.pixels().iter().map(|p| (p.red(), p.green(), p.blue())).collect();
+        let colours: std::collections::BTreeSet<_> =
+            decoded.pixels().iter().map(|p| (p.red(), p.green(), p.blue())).collect();
         assert!(colours.len() > 50, "{period:?}: something is drawn");
     }
 }

@@ -42,7 +42,8 @@ fn names_and_texts_keep_discords_limits() {
             Value::Array(items) => items.iter().for_each(check),
             Value::Object(fields) => {
                 let is_choice = fields.contains_key("value");
-                let names = fields.get("name").into_iter().chain(fields.get("name_localizations").and_then(|l| l.get("fr")));
+                let names =
+                    fields.get("name").into_iter().chain(fields.get("name_localizations").and_then(|l| l.get("fr")));
                 for name in names.filter_map(Value::as_str) {
                     let length = name.chars().count();
                     if is_choice {

@@ -20,15 +20,18 @@ fn body(kind: u8, data: &Value) -> Value {
 
 #[test]
 fn a_command_with_a_subcommand_and_resolved_channels() {
-    let interaction = parse(&body(2, &json!({
-        "id": "9", "name": "stats", "type": 1,
-        "options": [{ "name": "channel", "type": 1, "options": [
-            { "name": "channel", "type": 7, "value": "77" },
-            { "name": "share", "type": 5, "value": false },
-            { "name": "limit", "type": 4, "value": 3 },
-        ]}],
-        "resolved": { "channels": { "77": { "id": "77", "type": 0, "name": "x", "permissions": "1024" } } },
-    })))
+    let interaction = parse(&body(
+        2,
+        &json!({
+            "id": "9", "name": "stats", "type": 1,
+            "options": [{ "name": "channel", "type": 1, "options": [
+                { "name": "channel", "type": 7, "value": "77" },
+                { "name": "share", "type": 5, "value": false },
+                { "name": "limit", "type": 4, "value": 3 },
+            ]}],
+            "resolved": { "channels": { "77": { "id": "77", "type": 0, "name": "x", "permissions": "1024" } } },
+        }),
+    ))
     .expect("an interaction");
     let Action::Command(command) = &interaction.action else { panic!("a command") };
     assert_eq!((command.name.as_str(), command.subcommand.as_deref()), ("stats", Some("channel")));
@@ -46,10 +49,9 @@ fn a_command_with_a_subcommand_and_resolved_channels() {
 #[test]
 fn a_modal_in_its_old_and_new_shape() {
     let field = json!({ "type": 4, "custom_id": "zone", "value": "Paris" });
-    for components in [
-        json!([{ "type": 1, "components": [field] }]),
-        json!([{ "type": 18, "id": 1, "component": field }]),
-    ] {
+    for components in
+        [json!([{ "type": 1, "components": [field] }]), json!([{ "type": 18, "id": 1, "component": field }])]
+    {
         let parsed = parse(&body(5, &json!({ "custom_id": "m", "components": components }))).expect("an interaction");
         let Action::Modal { fields, .. } = parsed.action else { panic!("a modal") };
         assert_eq!(fields.get("zone").map(String::as_str), Some("Paris"));

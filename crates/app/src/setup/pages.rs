@@ -86,7 +86,11 @@ fn zone_page(
     rows.push(row(&[
         button(texts::BUTTON_BACK.of(language), SECONDARY, &state.to(Step::Language)),
         button(texts::BUTTON_TYPE_ZONE.of(language), SECONDARY, &state.to(Step::TypeZone)),
-        button(&texts::BUTTON_KEEP.fill(language, &[("value", &label(current, now))]), SUCCESS, &state.to(Step::Modules)),
+        button(
+            &texts::BUTTON_KEEP.fill(language, &[("value", &label(current, now))]),
+            SUCCESS,
+            &state.to(Step::Modules),
+        ),
     ]));
     ephemeral(embed(language, texts::SETUP_ZONE_TITLE, Some(2), &text), rows)
 }

@@ -169,9 +169,16 @@ mod tests {
 
     #[test]
     fn foreign_ids_are_refused() {
-        for id in ["", "setup1", "setup0:l:en:1::UTC", "setup1:q:en:1::UTC", "setup1:l:de:1::UTC", "setup1:l:en:10::UTC",
-            "setup1:l:en:1:x:UTC", "setup1:l:en:1::Mars/Olympus"]
-        {
+        for id in [
+            "",
+            "setup1",
+            "setup0:l:en:1::UTC",
+            "setup1:q:en:1::UTC",
+            "setup1:l:de:1::UTC",
+            "setup1:l:en:10::UTC",
+            "setup1:l:en:1:x:UTC",
+            "setup1:l:en:1::Mars/Olympus",
+        ] {
             assert_eq!(State::decode(id), None, "{id}");
         }
         assert!(State::decode("setup1:l:en:1::UTC").is_some());

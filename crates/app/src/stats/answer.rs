@@ -35,10 +35,9 @@ pub(super) struct Answer {
 impl Answer {
     pub(super) fn into_message(self) -> Result<Message, AppError> {
         let picture = match self.picture {
-            Some((description, text)) => BASE64
-                .decode(text)
-                .ok()
-                .map(|png| Picture { filename: FILENAME, description, png }),
+            Some((description, text)) => {
+                BASE64.decode(text).ok().map(|png| Picture { filename: FILENAME, description, png })
+            }
             None => None,
         };
         Ok(Message { content: self.content, embeds: self.embed.into_iter().collect(), picture, ..Message::default() })
@@ -58,7 +57,10 @@ pub(super) async fn build(
     if !gathered.now.any && gathered.before.is_none() {
         let text = texts::STATS_NOTHING_HERE.fill(
             language,
-            &[("subject", &subject_words(language, request.subject)), ("period", period_words(language, request.period))],
+            &[
+                ("subject", &subject_words(language, request.subject)),
+                ("period", period_words(language, request.period)),
+            ],
         );
         return Ok(Answer { content: Some(text), embed: None, picture: None });
     }
@@ -80,9 +82,7 @@ pub(super) async fn build(
         now,
     };
     // Drawing takes the processor for a while, and others wait on this thread.
-    let png = tokio::task::spawn_blocking(move || chart::png(&chart.svg()))
-        .await
-        .map_err(|_| ChartError::Canvas)??;
+    let png = tokio::task::spawn_blocking(move || chart::png(&chart.svg())).await.map_err(|_| ChartError::Canvas)??;
     if png.len() > MAX_PICTURE_BYTES {
         tracing::error!(bytes = png.len(), "a chart is too heavy to send");
         return Ok(Answer { content: None, embed: Some(embed), picture: None });
@@ -109,7 +109,8 @@ fn figures(language: Language, subject: Subject, gathered: &Gathered) -> Vec<Fig
         Figure { label, long: value.clone(), value, trend }
     };
     let minutes = now.voice_millis / 60_000;
-    let short = if minutes >= 600 { format!("{} h", number(language, minutes / 60)) } else { duration(language, minutes) };
+    let short =
+        if minutes >= 600 { format!("{} h", number(language, minutes / 60)) } else { duration(language, minutes) };
     let mut figures = vec![
         plain(texts::FIGURE_MESSAGES, now.messages, trend(|f| f.messages)),
         Figure {
@@ -123,17 +124,11 @@ fn figures(language: Language, subject: Subject, gathered: &Gathered) -> Vec<Fig
     if subject == Subject::Server {
         let balance = format!("+{} −{}", number(language, now.joins), number(language, now.leaves));
         let members = gathered.members.map(|members| number(language, u64::from(members)));
-        let trend = chart::Trend {
-            direction: now.joins.cmp(&now.leaves),
-            text: balance.clone(),
-        };
+        let trend = chart::Trend { direction: now.joins.cmp(&now.leaves), text: balance.clone() };
         figures.push(match members {
-            Some(members) => Figure {
-                label: texts::FIGURE_MEMBERS,
-                long: members.clone(),
-                value: members,
-                trend: Some(trend),
-            },
+            Some(members) => {
+                Figure { label: texts::FIGURE_MEMBERS, long: members.clone(), value: members, trend: Some(trend) }
+            }
             None => Figure { label: texts::FIGURE_JOINS, value: balance.clone(), long: balance, trend: None },
         });
     }

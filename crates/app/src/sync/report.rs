@@ -28,12 +28,7 @@ const NEEDS: &[(Module, Permissions, Text)] = &[
 ];
 
 /// The message that ends a `/sync`.
-pub(super) fn report(
-    language: Language,
-    structure: &Structure,
-    settings: &GuildSettings,
-    now: Timestamp,
-) -> Message {
+pub(super) fn report(language: Language, structure: &Structure, settings: &GuildSettings, now: Timestamp) -> Message {
     let holder = structure.own.holder(&structure.guild, &structure.roles, now);
     let in_guild = holder.in_guild();
     let missing: Vec<_> = NEEDS
@@ -55,7 +50,10 @@ pub(super) fn report(
         language,
         &[
             ("channels", &number(language, count(&structure.channels, |c| c.kind != Channel::CATEGORY))),
-            ("voice", &number(language, count(&structure.channels, |c| matches!(c.kind, Channel::VOICE | Channel::STAGE)))),
+            (
+                "voice",
+                &number(language, count(&structure.channels, |c| matches!(c.kind, Channel::VOICE | Channel::STAGE))),
+            ),
             ("roles", &number(language, u64::try_from(structure.roles.len()).unwrap_or(u64::MAX))),
         ],
     );
