@@ -18,6 +18,12 @@ pub(crate) fn heading(text: &str) {
     flush();
 }
 
+/// Text as it is, for commands whose output may be cut off by the reader (`| head`), which is no failure.
+pub(crate) fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    flush();
+}
+
 /// Something is not as it should be, but the command goes on.
 pub(crate) fn warn(subject: &str, text: &str) {
     println!("  {subject:<12} {} {text}", bold("warning:"));

@@ -18,7 +18,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{ambient, checkout::Checkout, cli::Arguments, http, run::Announcement};
+use crate::{ambient, checkout::Checkout, cli::Arguments, console, http, run::Announcement};
 
 pub(crate) const OPTIONS: &[&str] = &["as", "guild", "channel", "out", "click", "select", "fill"];
 pub(crate) const FLAGS: &[&str] = &["who", "json", "help"];
@@ -62,7 +62,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let community =
         ask(&format!("{double}/_double/guilds?members={}", if arguments.flag("who") { 25 } else { EVERYBODY }), None)?;
     if arguments.flag("who") {
-        print!("{}", who::listing(&community));
+        console::print(&who::listing(&community));
         return Ok(ExitCode::SUCCESS);
     }
     let state = checkout.state("say")?;
@@ -70,14 +70,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let answer = ask(&format!("{double}/_double/interactions"), Some(&request))?;
 
     if arguments.flag("json") {
-        println!("{}", serde_json::to_string_pretty(&answer).context("cannot encode the answer")?);
+        let json = serde_json::to_string_pretty(&answer).context("cannot encode the answer")?;
+        console::print(&format!("{json}\n"));
     } else {
-        println!("{}", who::caption(&community, &place));
-        print!("{}", mentions::resolve(&render::answer(&answer), &who::names(&community), ambient::unix_seconds()));
+        let drawn = mentions::resolve(&render::answer(&answer), &who::names(&community), ambient::unix_seconds());
+        console::print(&format!("{}\n{drawn}", who::caption(&community, &place)));
     }
     let out = arguments.option("out").map_or_else(|| state.clone(), PathBuf::from);
     for picture in pictures::save(&answer, &out)? {
-        println!("  picture: {}", picture.display());
+        console::print(&format!("  picture: {}\n", picture.display()));
     }
     let succeeded = answer["status"].as_u64().is_none_or(|status| status < 300);
     remember(&state, &Last { place, answer })?;
