@@ -1,0 +1,30 @@
+//! The real binary under a local Lambda runtime.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use guildhall_store::MIGRATOR;
+use guildhall_test_kit::postgres::TestDatabase;
+use guildhall_test_kit::{LambdaHost, services};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn the_binary_forgets_a_job_whose_time_is_over_and_names_poison() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let mut payload: Value = serde_json::from_str(include_str!("../../../infra/events/worker.json")).unwrap();
+    let environment = [
+        ("DATABASE_URL", database.url().to_owned()),
+        ("REDIS_URL", services::service(services::REDIS)),
+        ("DISCORD_TOKEN", "not a token".to_owned()),
+        ("DISCORD_APPLICATION_ID", "1000000000000000001".to_owned()),
+        // Nothing listens there: a job that is over must not reach for Discord.
+        ("DISCORD_API_URL", "http://127.0.0.1:9".to_owned()),
+    ];
+    let host = LambdaHost::start(env!("CARGO_BIN_EXE_worker"), &environment).await.unwrap();
+
+    let over = host.invoke(&payload).await.unwrap();
+    payload["Records"][0]["body"] = json!("not a job");
+    let poison = host.invoke(&payload).await.unwrap();
+
+    assert_eq!(over, json!({ "batchItemFailures": [] }));
+    let message_id = payload["Records"][0]["messageId"].clone();
+    assert_eq!(poison, json!({ "batchItemFailures": [{ "itemIdentifier": message_id }] }));
+}
