@@ -110,7 +110,7 @@ fn tiles(svg: &mut String, tiles: &[Tile]) {
             let (left, base) = (x + 18.0, TILE_TOP + 109.0);
             match trend.direction {
                 Ordering::Greater => {
-                    triangle(svg, colour, [(left, base), (left + 16.0, base), (left + 8.0, base - 14.0)])
+                    triangle(svg, colour, [(left, base), (left + 16.0, base), (left + 8.0, base - 14.0)]);
                 }
                 Ordering::Less => {
                     triangle(svg, colour, [(left, base - 14.0), (left + 16.0, base - 14.0), (left + 8.0, base)]);
