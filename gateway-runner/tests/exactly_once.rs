@@ -47,7 +47,8 @@ fn ledger(stack: &Stack) -> Counts {
 }
 
 async fn counted(database: &TestDatabase) -> Counts {
-    let rows = guildhall_store::audit::counts(&mut *database.pool().acquire().await.unwrap()).await.unwrap();
+    let mut db = database.pool().acquire().await.unwrap();
+    let rows = guildhall_store::audit::counts(&mut db).await.unwrap();
     rows.into_iter().map(|row| ((row.guild, row.channel, row.member, row.kind), row.count)).collect()
 }
 

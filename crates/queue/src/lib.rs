@@ -110,11 +110,7 @@ impl Sqs {
             .iter()
             .filter_map(|failed| {
                 let (id, _) = entries.get(failed.id().parse::<usize>().ok()?)?;
-                Some(Rejected {
-                    id: id.clone(),
-                    sender_fault: failed.sender_fault(),
-                    code: failed.code().to_owned(),
-                })
+                Some(Rejected { id: id.clone(), sender_fault: failed.sender_fault(), code: failed.code().to_owned() })
             })
             .collect())
     }

@@ -30,8 +30,7 @@ impl Registration {
         let application = environment.parsed("DISCORD_APPLICATION_ID", "a Discord id")?;
         let base = environment.optional("DISCORD_API_URL").unwrap_or(DISCORD);
         let client = Client::new(&environment.secret("DISCORD_TOKEN")?, base)?;
-        let registered =
-            client.commands(application, guild).await.context("could not read the registered commands")?;
+        let registered = client.commands(application, guild).await.context("could not read the registered commands")?;
         let wanted = guildhall_app::commands::registration();
         let changes = guildhall_app::commands::diff(&registered, &wanted);
         Ok(Self { client, application, guild, wanted, changes })

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use guildhall_devstack::seed;
 use guildhall_devstack::stack::{Discord, Stack, StackConfig};
-use guildhall_discord_double::Config as DoubleConfig;
+use guildhall_discord_double::{Config as DoubleConfig, Double};
 use guildhall_domain::Clock;
 use guildhall_runtime::{Environment, system_clock, telemetry};
 use serde_json::json;
@@ -73,12 +73,7 @@ async fn migrate(environment: &Environment, clock: &Clock) -> anyhow::Result<()>
 }
 
 /// Registers the commands, sets the guilds up, gives them a past and starts the present.
-async fn populate(
-    environment: &Environment,
-    stack: &Stack,
-    double: &guildhall_discord_double::Double,
-    clock: &Clock,
-) -> anyhow::Result<()> {
+async fn populate(environment: &Environment, stack: &Stack, double: &Double, clock: &Clock) -> anyhow::Result<()> {
     guildhall_devstack::commands::register(&Environment::from_pairs(stack.environment().to_vec()), None).await?;
     let pool = guildhall_store::connect(environment.required("DATABASE_URL")?, 2).await?;
     seed::settings(&pool, double, clock).await?;
@@ -103,7 +98,7 @@ fn write_state(directory: &Path, stack: &Stack) -> anyhow::Result<()> {
         stack.environment().iter().map(|(name, value)| (name.clone(), json!(value))).collect();
     let state = json!({
         "interactions_url": stack.interactions_url,
-        "discord_url": stack.double.as_ref().map(|double| double.base_url()),
+        "discord_url": stack.double.as_ref().map(Double::base_url),
         "environment": runner,
     });
     let path = directory.join("devstack.json");

@@ -3,6 +3,7 @@
 //! **Invariant:** creating is idempotent: what exists with the same attributes is used as it is.
 
 use anyhow::Context as _;
+use aws_sdk_dynamodb::operation::create_table::CreateTableError;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TimeToLiveSpecification,
 };
@@ -155,7 +156,9 @@ async fn create_table(aws: &Aws, name: &str) -> anyhow::Result<()> {
         .await;
     match created {
         Ok(_) => {}
-        Err(error) if error.as_service_error().is_some_and(|e| e.is_resource_in_use_exception()) => return Ok(()),
+        Err(error) if error.as_service_error().is_some_and(CreateTableError::is_resource_in_use_exception) => {
+            return Ok(());
+        }
         Err(error) => return Err(error).with_context(|| format!("could not create the table {name}")),
     }
     aws.dynamodb

@@ -132,7 +132,7 @@ impl Stack {
     ) -> anyhow::Result<()> {
         let environment = Environment::from_pairs(self.environment.clone());
 
-        let deps = guildhall_interactions::Deps::from_environment(&environment, clock.clone())
+        let deps = Box::pin(guildhall_interactions::Deps::from_environment(&environment, clock.clone()))
             .await
             .context("could not start the function interactions")?;
         let deps = Arc::new(deps);
@@ -140,7 +140,7 @@ impl Stack {
         self.tasks.spawn(async move {
             let served = http::serve(listener, stop, move |request| {
                 let deps = Arc::clone(&deps);
-                async move { guildhall_interactions::handle(&deps, request).await }
+                async move { Box::pin(guildhall_interactions::handle(&deps, request)).await }
             });
             if let Err(error) = served.await {
                 tracing::error!(%error, "interactions are no longer served");
@@ -150,7 +150,8 @@ impl Stack {
         let deps = guildhall_worker::Deps::from_environment(&environment, clock.clone())
             .await
             .context("could not start the function worker")?;
-        let source = EventSource { batch: 10, window: Duration::ZERO, ..EventSource::new(&self.resources.work_queue.url) };
+        let source =
+            EventSource { batch: 10, window: Duration::ZERO, ..EventSource::new(&self.resources.work_queue.url) };
         let (sqs, stop) = (self.aws.sqs.clone(), self.stop.clone());
         self.tasks.spawn(async move {
             source.run(sqs, stop, |deliveries| guildhall_worker::handle(&deps, deliveries)).await;
