@@ -5,6 +5,7 @@
 use guildhall_cache::{Cache, InvalidAddress, Limits};
 use guildhall_domain::Clock;
 use guildhall_queue::Sqs;
+pub use guildhall_store::Connect;
 use guildhall_store::{PgPool, StoreError};
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -38,12 +39,11 @@ impl Ctx {
     pub async fn connect(
         database_url: &SecretString,
         redis_url: &SecretString,
-        max_connections: u32,
+        connect: Connect,
         clock: Clock,
     ) -> Result<Self, ConnectError> {
         let cache = Cache::new(redis_url.expose_secret(), Limits::default()).map_err(ConnectError::Cache)?;
-        let (db, ()) =
-            tokio::join!(guildhall_store::connect(database_url.expose_secret(), max_connections), cache.warm_up());
+        let (db, ()) = tokio::join!(connect.open(database_url.expose_secret()), cache.warm_up());
         Ok(Self { db: db.map_err(ConnectError::Database)?, cache: cache.into(), clock })
     }
 }

@@ -78,6 +78,11 @@ impl Environment {
         if self.optional(name).is_none() { Ok(default) } else { self.parsed(name, expected) }
     }
 
+    /// Whether the variable is `1`; anything else, or nothing, is no.
+    pub fn flag(&self, name: &str) -> bool {
+        self.optional(name) == Some("1")
+    }
+
     /// A comma-separated list with at least one entry.
     ///
     /// # Errors
@@ -110,5 +115,6 @@ mod tests {
         assert_eq!(env.optional("A"), None);
         assert_eq!(env.parsed_or("A", "a number", 7).expect("default"), 7);
         assert_eq!(env.list("B").expect("a list"), ["x", "y"]);
+        assert!(!env.flag("A") && !env.flag("B") && Environment::from_pairs([("C", "1")]).flag("C"));
     }
 }

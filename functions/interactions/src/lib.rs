@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use guildhall_app::context::ConnectError;
+use guildhall_app::context::{Connect, ConnectError};
 use guildhall_app::interaction::{Action, Interaction};
 use guildhall_app::{Ctx, InvalidPublicKey, Reply, Verifier, WorkQueue, commands, language};
 use guildhall_domain::{Clock, Timestamp};
@@ -62,7 +62,9 @@ impl Deps {
         let url = environment.required("WORK_QUEUE_URL")?.to_owned();
         let (database, redis) = (environment.secret("DATABASE_URL")?, environment.secret("REDIS_URL")?);
         // Two connections: one may still be busy with a request that was given up.
-        let (ctx, queue) = tokio::join!(Ctx::connect(&database, &redis, 2, clock), WorkQueue::connect(url));
+        let connect =
+            Connect { max_connections: 2, transaction_pooler: environment.flag("DATABASE_TRANSACTION_POOLER") };
+        let (ctx, queue) = tokio::join!(Ctx::connect(&database, &redis, connect, clock), WorkQueue::connect(url));
         guildhall_app::chart::warm_up();
         Ok(Self { ctx: ctx?, queue, verifier, deadline: DEADLINE })
     }

@@ -39,7 +39,7 @@ impl Deps {
     /// # Errors
     /// When a variable is missing or unusable. A database that is away is no error here.
     pub async fn from_environment(environment: &Environment, clock: Clock) -> Result<Self, StartError> {
-        let transaction_pooler = environment.optional("DATABASE_TRANSACTION_POOLER") == Some("1");
+        let transaction_pooler = environment.flag("DATABASE_TRANSACTION_POOLER");
         let connect = Connect { max_connections: 1, transaction_pooler };
         Ok(Self::new(connect.open(environment.required("DATABASE_URL")?).await?, clock))
     }

@@ -9,7 +9,7 @@
 //! **Invariant:** a delivery that was handled before has no effect.
 
 use futures_util::future::join_all;
-use guildhall_app::context::ConnectError;
+use guildhall_app::context::{Connect, ConnectError};
 use guildhall_app::sync::{self, Finished, SyncJob};
 use guildhall_app::{Ctx, Discord, DiscordError};
 use guildhall_domain::Clock;
@@ -51,7 +51,9 @@ impl Deps {
         let base = environment.optional("DISCORD_API_URL").unwrap_or(DISCORD);
         let discord = Discord::new(&environment.secret("DISCORD_TOKEN")?, base)?;
         let (database, redis) = (environment.secret("DATABASE_URL")?, environment.secret("REDIS_URL")?);
-        Ok(Self { ctx: Ctx::connect(&database, &redis, 2, clock).await?, discord })
+        let transaction_pooler = environment.flag("DATABASE_TRANSACTION_POOLER");
+        let connect = Connect { max_connections: 2, transaction_pooler };
+        Ok(Self { ctx: Ctx::connect(&database, &redis, connect, clock).await?, discord })
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use axum::Json;
 use axum::routing::post;
 use bytes::Bytes;
+use guildhall_app::context::Connect;
 use guildhall_app::{Ctx, Discord};
 use guildhall_discord_double::{Config, Double, GuildPlan};
 use guildhall_domain::{Clock, GuildId, Timestamp};
@@ -72,7 +73,7 @@ impl World {
 
         let database = TestDatabase::create(&MIGRATOR).await;
         let (url, redis) = (SecretString::from(database.url().to_owned()), SecretString::from(service(REDIS)));
-        let ctx = Ctx::connect(&url, &redis, 4, clock).await.expect("addresses");
+        let ctx = Ctx::connect(&url, &redis, Connect::direct(4), clock).await.expect("addresses");
         let discord = Discord::new(&token, &double.base_url()).expect("an address");
         let deps = Deps { ctx, discord };
         Self { double, deps, now, endpoint, interactions, _endpoint: server, _database: database }

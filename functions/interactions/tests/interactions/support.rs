@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use aws_config::BehaviorVersion;
 use aws_sdk_sqs::config::{Credentials, Region};
 use ed25519_dalek::{Signer as _, SigningKey};
+use guildhall_app::context::Connect;
 use guildhall_app::{Ctx, Verifier, WorkQueue};
 use guildhall_domain::{Clock, EventKind, GuildId, PriorityClass, ShardId, Timestamp, UserId};
 use guildhall_interactions::{DEADLINE, Deps, handle};
@@ -57,7 +58,7 @@ impl World {
 
     pub(crate) async fn with_database(database: TestDatabase, url: &SecretString) -> Self {
         let redis = SecretString::from(service(REDIS));
-        let ctx = Ctx::connect(url, &redis, 2, Clock::fixed(now())).await.expect("addresses");
+        let ctx = Ctx::connect(url, &redis, Connect::direct(2), Clock::fixed(now())).await.expect("addresses");
         let config = aws_config::defaults(BehaviorVersion::latest())
             .credentials_provider(Credentials::new("test", "test", None, None, "test"))
             .region(Region::new("us-east-1"))
