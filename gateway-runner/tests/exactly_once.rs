@@ -128,10 +128,18 @@ async fn five_kills_and_double_delivery_change_no_count() {
         (counted(&database).await.values().sum::<u64>() >= total).then_some(())
     })
     .await;
+    assert_eq!(double.gateway().counts().identifies, 2, "every runner after the first resumed");
+    runner.kill().await.unwrap();
+    let dead_letters: Vec<_> = stack.resources.event_queues.iter().map(|queue| queue.dead_letter_url.clone()).collect();
+    let aws = stack.aws.clone();
+    // Only now is every second delivery over, which must have changed nothing.
+    stack.shutdown().await;
 
     let counted = counted(&database).await;
     assert_eq!(difference(&dispatched, &counted), Vec::<String>::new());
-    assert_eq!(double.gateway().counts().identifies, 2, "every runner after the first resumed");
-    runner.kill().await.unwrap();
-    stack.shutdown().await;
+    let mut db = database.pool().acquire().await.unwrap();
+    assert_eq!(guildhall_store::audit::disagreements(&mut db).await.unwrap(), []);
+    for url in dead_letters {
+        assert_eq!(aws.waiting(&url).await.unwrap(), 0, "nothing was given up");
+    }
 }

@@ -48,3 +48,80 @@ pub async fn counts(db: &mut PgConnection) -> Result<Vec<CountRow>, StoreError> 
         })
         .collect()
 }
+
+/// A counter that says something else than the complete one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disagreement {
+    /// The table.
+    pub counter: String,
+    /// The guild.
+    pub guild: GuildId,
+    /// The channel or member the counter is about; 0 for the guild.
+    pub id: i64,
+    /// The kind's number; 100 is milliseconds in voice.
+    pub kind: i16,
+    /// What it should say.
+    pub expected: i64,
+    /// What it says.
+    pub found: i64,
+}
+
+/// Every counter holds the same events, summed differently; here they are held against the one that [`counts`] reads.
+/// Raw events are left out, which are gone after thirty days, and cumulative counters that were reset are no disagreement
+/// only if nothing was counted before the reset. At most twenty are returned.
+///
+/// # Errors
+/// When the database does not carry it out.
+pub async fn disagreements(db: &mut PgConnection) -> Result<Vec<Disagreement>, StoreError> {
+    let rows = sqlx::query!(
+        r#"WITH complete AS (SELECT guild_id, channel_id, user_id, kind, count FROM member_channel_days),
+           expected AS (
+               SELECT 'guild_quarters' AS counter, guild_id, 0::bigint AS id, kind, sum(count)::bigint AS n
+               FROM complete GROUP BY guild_id, kind
+               UNION ALL
+               SELECT 'channel_quarters', guild_id, channel_id, kind, sum(count)::bigint
+               FROM complete WHERE channel_id <> 0 GROUP BY guild_id, channel_id, kind
+               UNION ALL
+               SELECT 'member_days', guild_id, user_id, kind, sum(count)::bigint
+               FROM complete WHERE user_id <> 0 GROUP BY guild_id, user_id, kind
+               UNION ALL
+               SELECT 'member_stats', guild_id, user_id, kind, sum(count)::bigint
+               FROM complete WHERE user_id <> 0 AND kind IN (1, 5, 100) GROUP BY guild_id, user_id, kind
+           ),
+           found AS (
+               SELECT 'guild_quarters' AS counter, guild_id, 0::bigint AS id, kind, sum(count)::bigint AS n
+               FROM guild_quarters GROUP BY guild_id, kind
+               UNION ALL
+               SELECT 'channel_quarters', guild_id, channel_id, kind, sum(count)::bigint
+               FROM channel_quarters GROUP BY guild_id, channel_id, kind
+               UNION ALL
+               SELECT 'member_days', guild_id, user_id, kind, sum(count)::bigint
+               FROM member_days GROUP BY guild_id, user_id, kind
+               UNION ALL
+               SELECT 'member_stats', guild_id, user_id, 1::smallint, messages FROM member_stats
+               UNION ALL
+               SELECT 'member_stats', guild_id, user_id, 5::smallint, reactions FROM member_stats
+               UNION ALL
+               SELECT 'member_stats', guild_id, user_id, 100::smallint, voice_millis FROM member_stats
+           )
+           SELECT counter AS "counter!", guild_id AS "guild_id!", id AS "id!", kind AS "kind!",
+                  coalesce(expected.n, 0) AS "expected!", coalesce(found.n, 0) AS "found!"
+           FROM expected FULL JOIN found USING (counter, guild_id, id, kind)
+           WHERE coalesce(expected.n, 0) <> coalesce(found.n, 0)
+           ORDER BY counter, guild_id, id, kind
+           LIMIT 20"#,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Disagreement {
+            counter: row.counter,
+            guild: GuildId::from_db(row.guild_id),
+            id: row.id,
+            kind: row.kind,
+            expected: row.expected,
+            found: row.found,
+        })
+        .collect())
+}

@@ -8,10 +8,13 @@ use std::future::Future;
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, MessageSystemAttributeName};
+use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName};
 use guildhall_runtime::delivery::{Delivery, Failure};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+/// How long what is left in a queue may keep a stop waiting.
+const DRAIN: Duration = Duration::from_secs(15);
 
 /// How messages are gathered and handed on.
 #[derive(Debug, Clone)]
@@ -31,23 +34,41 @@ struct Received {
     receipt: String,
 }
 
+fn received(message: Message) -> Option<Received> {
+    let receive_count = message
+        .attributes
+        .as_ref()
+        .and_then(|attributes| attributes.get(&MessageSystemAttributeName::ApproximateReceiveCount))
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(1);
+    let body = message.body.unwrap_or_default();
+    let delivery = Delivery { message_id: message.message_id?, body, receive_count };
+    Some(Received { delivery, receipt: message.receipt_handle? })
+}
+
 impl EventSource {
     /// A source as the template sets it up for events.
     pub fn new(queue_url: impl Into<String>) -> Self {
         Self { queue_url: queue_url.into(), batch: 500, window: Duration::from_millis(500), deliver_twice: false }
     }
 
-    /// Receives and hands on until `stop`.
+    /// Receives and hands on until `stop`, and then until the queue is empty, which the emulator's is for good when it
+    /// ends.
     pub async fn run<H, F>(self, sqs: Client, stop: CancellationToken, handler: H)
     where
         H: Fn(Vec<Delivery>) -> F,
         F: Future<Output = Vec<Failure>>,
     {
-        while !stop.is_cancelled() {
-            let batch = tokio::select! {
-                batch = self.gather(&sqs) => batch,
-                () = stop.cancelled() => return,
-            };
+        let mut stopping = None;
+        loop {
+            // Not interrupted: messages received and dropped would be hidden until their visibility times out.
+            let batch = self.gather(&sqs).await;
+            if stop.is_cancelled() {
+                let since = *stopping.get_or_insert_with(Instant::now);
+                if batch.is_empty() || since.elapsed() > DRAIN {
+                    return;
+                }
+            }
             if !batch.is_empty() {
                 self.invoke(&sqs, batch, &handler).await;
             }
@@ -75,29 +96,15 @@ impl EventSource {
                     Vec::new()
                 }
             };
-            if messages.is_empty() && (batch.is_empty() || deadline.is_some_and(|at| Instant::now() >= at)) {
+            if messages.is_empty() && batch.is_empty() || deadline.is_some_and(|at| Instant::now() >= at) {
+                batch.extend(messages.into_iter().filter_map(received));
                 break;
             }
             if messages.is_empty() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             deadline.get_or_insert_with(|| Instant::now() + self.window);
-            batch.extend(messages.into_iter().filter_map(|message| {
-                let receive_count = message
-                    .attributes
-                    .as_ref()
-                    .and_then(|a| a.get(&MessageSystemAttributeName::ApproximateReceiveCount))
-                    .and_then(|count| count.parse().ok())
-                    .unwrap_or(1);
-                Some(Received {
-                    delivery: Delivery {
-                        message_id: message.message_id?,
-                        body: message.body.unwrap_or_default(),
-                        receive_count,
-                    },
-                    receipt: message.receipt_handle?,
-                })
-            }));
+            batch.extend(messages.into_iter().filter_map(received));
         }
         batch
     }
