@@ -103,7 +103,7 @@ impl<'a> Past<'a> {
     }
 
     fn messages(&mut self) {
-        let per_day = 9.0 * f64::from(self.community.member_count).powf(0.68);
+        let per_day = 5.0 * f64::from(self.community.member_count).powf(0.68);
         let mut left = self.amount(per_day);
         while left > 0 {
             // People answer each other: messages come in conversations.

@@ -77,7 +77,7 @@ async fn populate(environment: &Environment, stack: &Stack, double: &Double, clo
     guildhall_devstack::commands::register(&Environment::from_pairs(stack.environment().to_vec()), None).await?;
     let pool = guildhall_store::connect(environment.required("DATABASE_URL")?, 2).await?;
     seed::settings(&pool, double, clock).await?;
-    let days = environment.parsed_or("DEVSTACK_HISTORY_DAYS", "a number of days", 8)?;
+    let days = environment.parsed_or("DEVSTACK_HISTORY_DAYS", "a number of days", 15)?;
     let plan = seed::Plan { days, seed: SEED, shard_count: 1 };
     let sent = seed::past(stack, &pool, double, clock, plan, |sent| println!("history: {sent} events sent")).await?;
     if sent > 0 {
