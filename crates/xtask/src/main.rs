@@ -4,8 +4,10 @@
 //! and starts things, the things themselves live elsewhere.
 //!
 //! **Invariant:** whatever is started listens on loopback only and ends with the command that started it.
-//! **Invariant:** nothing is written outside the checkout's `.guildhall/` and `target/`, the per-user cache, and, for
-//! packages that are missing, the system's package manager.
+//! **Invariant:** in the checkout, nothing is written but `.guildhall/`, `target/`, `node_modules/` beside a committed lock
+//! file of npm, and `.sqlx/` by `sqlx-prepare`, whose task that is. Outside it: the caches of the user and of cargo, and,
+//! only where something is missing, packages by the system's package manager and TimescaleDB's files in the folders
+//! where the system's PostgreSQL looks for extensions.
 
 mod ambient;
 mod cache;
@@ -50,6 +52,7 @@ fn dispatch(arguments: &[String]) -> Result<ExitCode> {
         "run" => run::run(&cli::Arguments::parse(rest, &[], &["fresh", "plain-postgres"])?),
         "test" => test::run(&cli::Arguments::parse(rest, &["only"], &[])?),
         "say" => say::run(&cli::Arguments::parse(rest, say::OPTIONS, say::FLAGS)?),
+        "bench" => run::bench(&cli::Arguments::parse(rest, &["calls"], &["release"])?),
         "register-commands" => run::register_commands(rest),
         "services" => test::services(),
         "sqlx-prepare" => sqlx_prepare::run(&cli::Arguments::parse(rest, &[], &["check"])?),

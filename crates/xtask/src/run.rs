@@ -1,14 +1,17 @@
 //! `cargo xtask run`: the whole system on this machine, until Ctrl-C.
 
+mod bench;
 mod build;
+mod discord;
 mod stack;
 
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
-use self::build::Build;
+pub(crate) use self::bench::bench;
 pub(crate) use self::stack::Announcement;
+use self::{build::Build, discord::Discord};
 use crate::{
     ambient::Stopwatch,
     cache::Cache,
@@ -29,9 +32,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     let watch = Stopwatch::start();
     let checkout = Checkout::find()?;
-    let state = checkout.state("run")?;
+    let settings = dotenv::read(&checkout.path(".env"))?;
+    let discord = Discord::from_settings(&settings)?;
+    let state = discord.state(&checkout)?;
     let _lock = lock::take(&state.join("lock"), "cargo xtask run")?;
-    let discord = stack::Discord::from_settings(&dotenv::read(&checkout.path(".env"))?)?;
+    if let unused @ [_, ..] = discord::unused(&settings).as_slice() {
+        console::warn(".env", &format!("`run` chooses this itself and does not use: {}", unused.join(", ")));
+    }
 
     services::end_leftovers(&state)?;
     // Compiling takes longest, so it goes on while everything else is made ready.
@@ -55,7 +62,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     build.finish()?;
 
     console::heading("system");
-    let announcement = stack::start(&checkout, &state, &mut services, &mut ports, &discord)?;
+    let announcement = stack::start(&checkout, &state, &mut services, &mut ports, &discord, &settings)?;
     stack::print_guide(&announcement, &discord, services.endpoints(), &state, watch.elapsed());
 
     let ended = services.watch_over();
@@ -69,14 +76,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 /// `cargo xtask stop`: for a `run` in a terminal that is out of reach.
 pub(crate) fn stop() -> Result<ExitCode> {
     let checkout = Checkout::find()?;
-    match lock::holder(&checkout.state("run")?.join("lock")) {
-        None => println!("`cargo xtask run` is not running in this checkout"),
-        Some(pid) => {
-            if !process::ask_to_end(pid)? {
-                bail!("process {pid} does not end\n  end it yourself: kill -9 {pid}; the next start tidies up");
-            }
-            println!("stopped");
+    let running = discord::running(&checkout)?;
+    if running.is_empty() {
+        println!("`cargo xtask run` is not running in this checkout");
+    }
+    for pid in running {
+        if !process::ask_to_end(pid)? {
+            bail!("process {pid} does not end\n  end it yourself: kill -9 {pid}; the next start tidies up");
         }
+        println!("stopped");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -85,10 +93,10 @@ pub(crate) fn stop() -> Result<ExitCode> {
 pub(crate) fn register_commands(arguments: &[String]) -> Result<ExitCode> {
     let checkout = Checkout::find()?;
     let settings = dotenv::read(&checkout.path(".env"))?;
-    let mut environment = match stack::Discord::from_settings(&settings)? {
-        stack::Discord::Real(settings) => settings,
+    let mut environment = match Discord::from_settings(&settings)? {
+        Discord::Real { .. } => settings,
         // Without a real application, the running double takes the commands.
-        stack::Discord::Double => Announcement::of(&checkout)?.environment.into_iter().collect(),
+        Discord::Double => Announcement::of_simulated(&checkout)?.environment.into_iter().collect(),
     };
     environment.retain(|(name, _)| name.starts_with("DISCORD_"));
     let succeeded = Program::new("cargo")

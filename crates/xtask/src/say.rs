@@ -55,9 +55,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let checkout = Checkout::find()?;
-    let announcement = Announcement::of(&checkout)?;
+    let announcement = Announcement::of_simulated(&checkout)?;
     let Some(double) = announcement.double_url else {
-        bail!("the running system talks to the real Discord: use a Discord client there");
+        bail!("the running system has no simulated Discord");
     };
     let community =
         ask(&format!("{double}/_double/guilds?members={}", if arguments.flag("who") { 25 } else { EVERYBODY }), None)?;

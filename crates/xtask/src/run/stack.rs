@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
+use super::discord::{self, Discord};
 use crate::{
     ambient::Stopwatch,
     checkout::Checkout,
@@ -33,10 +34,15 @@ pub(crate) struct Announcement {
 }
 
 impl Announcement {
-    /// That of the running system.
-    pub(crate) fn of(checkout: &Checkout) -> Result<Self> {
-        Self::read(&checkout.state("run")?)?
-            .context("the system is not running in this checkout\n  start it in another terminal: cargo xtask run")
+    /// That of the running system with the simulated Discord.
+    pub(crate) fn of_simulated(checkout: &Checkout) -> Result<Self> {
+        if let Some(announcement) = Self::read(&Discord::Double.state(checkout)?)? {
+            return Ok(announcement);
+        }
+        match discord::running(checkout)?.as_slice() {
+            [] => bail!("the system is not running in this checkout\n  start it in another terminal: cargo xtask run"),
+            _ => bail!("the running system talks to the real Discord: use a Discord client there"),
+        }
     }
 
     fn read(state: &Path) -> Result<Option<Self>> {
@@ -45,33 +51,6 @@ impl Announcement {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).context("cannot read the devstack's announcement"),
         }
-    }
-}
-
-/// Which Discord is talked to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Discord {
-    Double,
-    /// With these variables.
-    Real(Vec<(String, String)>),
-}
-
-impl Discord {
-    /// A token decides for the real one; the rest must then be there too.
-    pub(super) fn from_settings(settings: &[(String, String)]) -> Result<Self> {
-        let has = |name: &str| settings.iter().any(|(known, value)| known == name && !value.is_empty());
-        if !has("DISCORD_TOKEN") {
-            return Ok(Self::Double);
-        }
-        let missing: Vec<&str> =
-            ["DISCORD_PUBLIC_KEY", "DISCORD_APPLICATION_ID"].into_iter().filter(|name| !has(name)).collect();
-        if !missing.is_empty() {
-            bail!(
-                ".env has DISCORD_TOKEN but not {}\n  both are on the page \"General Information\" of the application in Discord's developer portal",
-                missing.join(" and ")
-            );
-        }
-        Ok(Self::Real(settings.to_vec()))
     }
 }
 
@@ -93,11 +72,13 @@ pub(super) fn start(
     services: &mut Services,
     ports: &mut Ports,
     discord: &Discord,
+    settings: &[(String, String)],
 ) -> Result<Announcement> {
     let _ = fs::remove_file(state.join(ANNOUNCEMENT));
     let binaries = checkout.target().join("debug");
     let endpoints = services.endpoints().clone();
-    let mut environment = vec![
+    let mut environment = discord.variables(settings);
+    environment.extend([
         ("DATABASE_URL".to_owned(), endpoints.postgres),
         ("REDIS_URL".to_owned(), endpoints.redis),
         ("AWS_ENDPOINT_URL".to_owned(), endpoints.aws),
@@ -107,10 +88,7 @@ pub(super) fn start(
         ("GUILDHALL_STATE_DIR".to_owned(), state.display().to_string()),
         ("DEVSTACK_INTERACTIONS_ADDR".to_owned(), format!("127.0.0.1:{}", ports.choose("interactions")?)),
         ("DEVSTACK_DOUBLE_ADDR".to_owned(), format!("127.0.0.1:{}", ports.choose("discord")?)),
-    ];
-    if let Discord::Real(settings) = discord {
-        environment.extend(settings.iter().cloned());
-    }
+    ]);
 
     let task = console::task("devstack", "starting the functions");
     let progress = state.join("devstack.progress");
@@ -131,20 +109,19 @@ pub(super) fn start(
     });
     ready.context("the functions could not be started\n  if the data of an earlier start is in the way, `cargo xtask run --fresh` forgets it")?;
     services.adopt(devstack);
-    let announcement = Announcement::of(checkout)?;
+    let announcement = Announcement::read(state)?.context("the functions do not say where they are")?;
     task.done("ready");
 
     let task = console::task("runner", "starting");
     let journal = state.join("journal");
     fs::create_dir_all(&journal).with_context(|| format!("cannot create {}", journal.display()))?;
     let admin = format!("127.0.0.1:{}", ports.choose("runner")?);
-    let runner = announcement
-        .environment
-        .iter()
-        .fold(Program::new(binaries.join("gateway-runner")), |program, (name, value)| program.env(name, value));
+    let mut environment = discord.variables(settings);
+    environment.extend(announcement.environment.clone());
     let mut runner = process::start(Plan {
         name: "runner",
-        program: runner
+        program: Program::new(binaries.join("gateway-runner"))
+            .envs(&environment)
             .env("RUNNER_JOURNAL_DIR", &journal)
             .env("RUNNER_ADMIN_ADDR", &admin)
             .current_dir(checkout.root()),
@@ -155,12 +132,42 @@ pub(super) fn start(
         account: Account::Own,
     })?;
     let ready = format!("http://{admin}/readyz");
+    let mut condition = Condition::Starting;
     runner.wait_ready(Duration::from_secs(60), || {
-        http::get(&ready, Duration::from_secs(2)).is_ok_and(|answer| answer.status == 200)
+        condition =
+            http::get(&ready, Duration::from_secs(2)).map_or(Condition::Starting, |answer| Condition::of(&answer));
+        condition != Condition::Starting
     })?;
+    if let Condition::Refused(code) = condition {
+        bail!("{}", discord::refusal(code));
+    }
     services.adopt(runner);
     task.done(&format!("ready; metrics on http://{admin}/metrics"));
     Ok(announcement)
+}
+
+/// How far a runner is, as `/readyz` tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Condition {
+    Starting,
+    /// It has shards, and all of them receive events.
+    Ready,
+    /// Discord has closed a shard for good, with this code.
+    Refused(u16),
+}
+
+impl Condition {
+    fn of(answer: &http::Answer) -> Self {
+        let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let shards: Vec<_> = body["shards"].as_object().map(|shards| shards.values().collect()).unwrap_or_default();
+        let refused = shards.iter().find(|shard| shard["state"] == "fatal");
+        match refused.and_then(|shard| u16::try_from(shard["code"].as_u64()?).ok()) {
+            Some(code) => Self::Refused(code),
+            // A runner that has not looked for shards yet lacks none.
+            None if answer.status == 200 && !shards.is_empty() => Self::Ready,
+            None => Self::Starting,
+        }
+    }
 }
 
 /// The devstack's progress, as far as the user has seen it.
@@ -198,7 +205,7 @@ pub(super) fn print_guide(
     console::note("interactions", &announcement.interactions_url);
     match (&announcement.double_url, discord) {
         (Some(url), _) => console::note("discord", &format!("{url} (simulated)")),
-        (None, Discord::Real(_)) => console::note("discord", "the real one, with the application of .env"),
+        (None, Discord::Real { .. }) => console::note("discord", "the real one, with the application of .env"),
         (None, Discord::Double) => {}
     }
     console::note("logs", &format!("{}/*.log", state.display()));
@@ -209,14 +216,17 @@ pub(super) fn print_guide(
             println!("  cargo xtask say --who                    (who there is)");
             println!("  cargo xtask say \"/setup\"");
         }
-        Discord::Real(_) => {
+        Discord::Real { .. } => {
             console::heading("\nnext");
-            println!("  cargo xtask register-commands");
+            if let Some(url) = discord.invitation() {
+                println!("  invite the bot: {url}");
+            }
+            println!("  cargo xtask register-commands --guild <id>");
             println!(
-                "  then let Discord reach {}: a tunnel's address, with /interactions,",
+                "  let Discord reach {} by HTTPS: the address of a tunnel to it goes",
                 announcement.interactions_url
             );
-            println!("  goes into \"Interactions Endpoint URL\" of the developer portal");
+            println!("  into \"Interactions Endpoint URL\" of the developer portal");
         }
     }
     println!("\nCtrl-C stops everything");
@@ -226,22 +236,21 @@ pub(super) fn print_guide(
 mod tests {
     use super::*;
 
-    fn settings(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    fn condition(status: u16, body: &str) -> Condition {
+        Condition::of(&http::Answer { status, body: body.as_bytes().to_vec() })
     }
 
     #[test]
-    fn a_token_means_the_real_discord() {
-        assert_eq!(Discord::from_settings(&[]).unwrap(), Discord::Double);
-        assert_eq!(Discord::from_settings(&settings(&[("DISCORD_TOKEN", "")])).unwrap(), Discord::Double);
-        let all = settings(&[("DISCORD_TOKEN", "t"), ("DISCORD_PUBLIC_KEY", "k"), ("DISCORD_APPLICATION_ID", "1")]);
-        assert_eq!(Discord::from_settings(&all).unwrap(), Discord::Real(all));
+    fn a_runner_is_ready_when_its_shards_are() {
+        assert_eq!(condition(200, r#"{"ready":true,"shards":{"0":{"state":"active"}}}"#), Condition::Ready);
+        assert_eq!(condition(503, r#"{"ready":false,"shards":{"0":{"state":"connecting"}}}"#), Condition::Starting);
+        assert_eq!(condition(200, r#"{"ready":true,"shards":{}}"#), Condition::Starting);
     }
 
     #[test]
-    fn half_of_an_application_is_refused() {
-        let error = Discord::from_settings(&settings(&[("DISCORD_TOKEN", "secret"), ("DISCORD_PUBLIC_KEY", "k")]));
-        let error = error.unwrap_err().to_string();
-        assert!(error.contains("not DISCORD_APPLICATION_ID") && !error.contains("secret"), "{error}");
+    fn a_shard_closed_for_good_is_seen_beside_others() {
+        let body = r#"{"ready":false,"shards":{"0":{"state":"active"},"1":{"state":"fatal","code":4014}}}"#;
+        assert_eq!(condition(503, body), Condition::Refused(4014));
+        assert_eq!(condition(503, "not JSON"), Condition::Starting);
     }
 }

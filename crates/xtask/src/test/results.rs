@@ -8,9 +8,22 @@ pub(super) struct Tally {
     failed: u64,
     ignored: u64,
     failures: Vec<String>,
+    untested: Vec<&'static str>,
 }
 
 impl Tally {
+    /// Something that could not be tested here, although tests of it counted as passed.
+    pub(super) fn untested(&mut self, what: &'static str) {
+        self.untested.push(what);
+    }
+
+    /// One line, when there is something to say.
+    pub(super) fn print_untested(&self) {
+        if !self.untested.is_empty() {
+            println!("NOT TESTED: {}", self.untested.join("; "));
+        }
+    }
+
     /// A check that is no test program's.
     pub(super) fn pass(&mut self) {
         self.passed += 1;

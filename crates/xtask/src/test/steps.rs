@@ -62,7 +62,7 @@ pub(super) fn formatting(bench: &mut Bench, _: &mut Tally) -> Result<()> {
     expect(bench.cargo().args(["fmt", "--all", "--check"]), "run `cargo fmt --all`")
 }
 
-pub(super) fn prepare(bench: &mut Bench, _: &mut Tally) -> Result<()> {
+pub(super) fn prepare(bench: &mut Bench, tally: &mut Tally) -> Result<()> {
     let tools = Tools::ready(&bench.cache)?;
     install_node_packages(bench)?;
     let state = bench.checkout.state("test")?;
@@ -74,6 +74,7 @@ pub(super) fn prepare(bench: &mut Bench, _: &mut Tally) -> Result<()> {
             "timescaledb",
             "THE TESTS ON TIMESCALEDB DO NOT RUN: it cannot be had on this machine (see above)",
         );
+        tally.untested("anything on TimescaleDB, which cannot be had on this machine");
     }
     bench.prepared = Some(Prepared { tools, services });
     Ok(())
