@@ -6,7 +6,9 @@ use std::error::Error;
 use std::fmt;
 
 /// One message as a queue delivered it, perhaps not for the first time.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// Its body is never printed: a job carries the token of its interaction.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Delivery {
     /// The queue's id of the message; the same on every delivery.
     pub message_id: String,
@@ -14,6 +16,16 @@ pub struct Delivery {
     pub body: String,
     /// How often it was delivered, this time included.
     pub receive_count: u32,
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery")
+            .field("message_id", &self.message_id)
+            .field("body", &format_args!("({} bytes)", self.body.len()))
+            .field("receive_count", &self.receive_count)
+            .finish()
+    }
 }
 
 /// Whether another delivery can help.
@@ -54,5 +66,16 @@ impl fmt::Debug for Failure {
             .field("verdict", &self.verdict)
             .field("source", &self.source.to_string())
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deliverys_body_is_not_printed() {
+        let delivery = Delivery { message_id: "m".to_owned(), body: "a token".to_owned(), receive_count: 2 };
+        assert_eq!(format!("{delivery:?}"), r#"Delivery { message_id: "m", body: (7 bytes), receive_count: 2 }"#);
     }
 }
