@@ -174,7 +174,7 @@ pub static COMMANDS: &[Command] = &[
                         kind: OptionKind::Channel,
                     },
                     period(PERIODS),
-                    share(texts::OPTION_SHARE),
+                    share(texts::OPTION_SHARE_CHANNEL),
                 ],
             },
         ],

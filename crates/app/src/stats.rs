@@ -2,7 +2,11 @@
 //!
 //! **Invariant:** what is about one member is for that member and for those who may see everyone's numbers, and only its
 //! asker sees it unless that member shares it.
-//! **Invariant:** a channel's numbers are for those who can see the channel.
+//! **Invariant:** a channel's numbers are for those who can see the channel. Whoever reads along elsewhere need not see
+//! it, so they are posted only in the channel itself, or where somebody entitled decides to share them.
+//! **Invariant:** which channels are busy, in the server or for a member, is listed only for those entitled: a ranking
+//! tells of channels its readers cannot see, that they exist and how busy they are. Whoever may read everyone's numbers
+//! decides whether to post them; everyone else gets the figures, the trend, the picture and the most active members.
 //! **Invariant:** an answer is cached under the guild's ingest version: as long as it is served, no number in it changed.
 
 mod answer;
@@ -105,7 +109,14 @@ pub async fn answer(ctx: &Ctx, origin: Origin<'_>, request: Request) -> Result<R
     let public = match request.subject {
         // Those entitled may read others' numbers; only a member may show them around.
         Subject::Member(_) => own && request.share == Some(true),
-        Subject::Server | Subject::Channel(..) => request.share != Some(false),
+        Subject::Channel(channel, _) => {
+            let here = origin.interaction.channel == Some(channel);
+            match request.share {
+                Some(share) => share && (here || entitled),
+                None => here,
+            }
+        }
+        Subject::Server => request.share != Some(false),
     };
 
     let mut db = ctx.db.acquire().await.map_err(StoreError::from)?;
@@ -123,22 +134,23 @@ pub async fn answer(ctx: &Ctx, origin: Origin<'_>, request: Request) -> Result<R
     let language = if public && is_set_up { settings.language } else { origin.language };
     let now = ctx.clock.now();
     let span = request.period.span(settings.time_zone, now);
-    let key = key(request, language, span.end.as_secs(), freshness.version, revision);
+    let key = key(request, entitled, language, span.end.as_secs(), freshness.version, revision);
     let cached = ctx
         .cache
         .get_or_load(origin.guild, &key, ANSWER_TTL, async || {
-            let figures = gather(ctx, &mut db, origin.guild, request, settings.time_zone, now).await?;
+            let figures = gather(ctx, &mut db, origin.guild, request, entitled, settings.time_zone, now).await?;
             answer::build(language, request, settings.time_zone, figures, ingested_at, is_set_up, now).await
         })
         .await?;
     Ok(Reply::Message(Message { ephemeral: !public, ..cached.into_message()? }))
 }
 
-fn key(request: Request, language: Language, end: i64, version: i64, revision: i64) -> String {
+fn key(request: Request, entitled: bool, language: Language, end: i64, version: i64, revision: i64) -> String {
     let subject = match request.subject {
         Subject::Server => "server".to_owned(),
         Subject::Member(member) => format!("member-{member}"),
         Subject::Channel(channel, _) => format!("channel-{channel}"),
     };
-    format!("stats1:{subject}:{}:{language}:{end}:{version}:{revision}", request.period.name())
+    let reach = if entitled { "all" } else { "own" };
+    format!("stats2:{subject}:{reach}:{}:{language}:{end}:{version}:{revision}", request.period.name())
 }

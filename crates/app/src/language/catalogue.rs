@@ -28,6 +28,7 @@ texts! {
     OPTION_MEMBER: "Whose numbers; others' need Manage Server or View Server Insights", "Les chiffres de qui ; ceux d'autrui exigent Gérer le serveur ou Voir les analyses";
     OPTION_CHANNEL: "Which channel", "Quel salon";
     OPTION_SHARE: "Show the answer to everyone here (default: yes)", "Montrer la réponse à tout le monde ici (par défaut : oui)";
+    OPTION_SHARE_CHANNEL: "Show the answer to everyone here (default: only in the channel itself)", "Montrer la réponse à tout le monde ici (par défaut : seulement dans le salon même)";
     OPTION_SHARE_MEMBER: "Show your own numbers to everyone here (default: no)", "Montrer vos propres chiffres à tout le monde ici (par défaut : non)";
     PERIOD_DAY: "last 24 hours", "dernières 24 heures";
     PERIOD_WEEK: "last 7 days", "7 derniers jours";
@@ -105,6 +106,7 @@ texts! {
     SYNC_HIDDEN: "I cannot see {count} channels, so nothing that happens there is counted: {channels}\nLet my role **View Channel** there, unless that is what you want.", "Je ne vois pas {count} salons ; ce qui s'y passe n'est donc pas compté : {channels}\nAccordez-y **Voir le salon** à mon rôle, sauf si c'est voulu.";
     SYNC_NOT_THERE: "I am not a member of this server, or Discord hides it from me. Invite me again with the scope `bot`, then run `/sync`.", "Je ne suis pas membre de ce serveur, ou Discord me le cache. Invitez-moi de nouveau avec la portée `bot`, puis lancez `/sync`.";
     SYNC_FAILED: "Discord gave an answer I could not read. What was cached is forgotten and will be read when it is needed. Try again later.", "Discord a donné une réponse que je n'ai pas pu lire. Le cache est vidé et sera relu au besoin. Réessayez plus tard.";
+    SYNC_GAVE_UP: "I could not finish reading this server from Discord. Nothing was changed. Use `/sync` again in a few minutes; if it stays like this, tell whoever runs me.", "Je n'ai pas pu achever la relecture de ce serveur depuis Discord. Rien n'a été modifié. Relancez `/actualiser` dans quelques minutes ; si cela persiste, prévenez la personne qui m'héberge.";
     FIELD_MEMBERS: "Members", "Membres";
     FIELD_MISSING: "Missing permissions", "Permissions manquantes";
     FIELD_HIDDEN: "Hidden channels", "Salons cachés";

@@ -69,7 +69,7 @@ pub(super) struct Gathered {
     pub(super) top_members: Vec<(UserId, Figures)>,
 }
 
-/// Reads what an answer shows.
+/// Reads what an answer shows; which channels are busy only for somebody `entitled`.
 ///
 /// # Errors
 /// When the database fails.
@@ -78,6 +78,7 @@ pub(super) async fn gather(
     db: &mut PgConnection,
     guild: GuildId,
     request: Request,
+    entitled: bool,
     zone: TimeZone,
     now: Timestamp,
 ) -> Result<Gathered, AppError> {
@@ -104,17 +105,15 @@ pub(super) async fn gather(
             (stats::member_totals(tx, guild, member, days.clone()).await?, bars(&slots, &series))
         }
     };
-    let (top_channels, top_members) = match request.subject {
-        Subject::Server => (
-            stats::top_channels(tx, guild, span, TOP).await?,
-            stats::top_members(tx, guild, None, days.clone(), TOP).await?,
-        ),
-        Subject::Channel(channel, _) => {
-            (Vec::new(), stats::top_members(tx, guild, Some(channel), days.clone(), TOP).await?)
-        }
-        Subject::Member(member) => {
-            (stats::member_top_channels(tx, guild, member, days.clone(), TOP).await?, Vec::new())
-        }
+    let top_channels = match request.subject {
+        Subject::Server if entitled => stats::top_channels(tx, guild, span, TOP).await?,
+        Subject::Member(member) if entitled => stats::member_top_channels(tx, guild, member, days.clone(), TOP).await?,
+        _ => Vec::new(),
+    };
+    let top_members = match request.subject {
+        Subject::Server => stats::top_members(tx, guild, None, days.clone(), TOP).await?,
+        Subject::Channel(channel, _) => stats::top_members(tx, guild, Some(channel), days.clone(), TOP).await?,
+        Subject::Member(_) => Vec::new(),
     };
     let gaps = stats::coverage_gaps(tx, guild, span).await?;
     let gaps = gaps.into_iter().filter_map(|gap| clip(Span { start: gap.from, end: gap.to }, span)).collect();

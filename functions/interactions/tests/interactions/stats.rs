@@ -5,7 +5,7 @@ use guildhall_store::settings;
 use guildhall_wire::{CoverageGap, GuildGauges};
 use serde_json::{Value, json};
 
-use crate::support::{MANAGER, World, at, now, parts};
+use crate::support::{CHANNEL, MANAGER, World, at, now, parts};
 
 const HOUR: i64 = 3_600_000;
 
@@ -65,7 +65,7 @@ async fn numbers(world: &World, body: &Value) -> (Value, Vec<u8>) {
 async fn the_server_in_english_before_any_setup() {
     let world = World::new().await;
     busy(&world).await;
-    let (answer, _) = numbers(&world, &world.stats("0", "en-US", "server", &json!([]))).await;
+    let (answer, _) = numbers(&world, &world.stats(MANAGER, "en-US", "server", &json!([]))).await;
     insta::assert_json_snapshot!("server_en", answer);
 }
 
@@ -107,6 +107,45 @@ async fn a_channel_is_for_those_who_see_it() {
     assert!(other.to_string().contains("<#6>"));
     let hidden = world.ask(&world.stats("0", "en-US", "channel", &of("66"))).await;
     assert!(hidden.to_string().contains("cannot see that channel"), "{hidden}");
+}
+
+#[tokio::test]
+async fn another_channels_numbers_are_posted_only_by_somebody_entitled() {
+    let world = World::new().await;
+    busy(&world).await;
+    let of = |channel: u64, share: Option<bool>| {
+        let mut options = vec![json!({ "name": "channel", "type": 7, "value": channel.to_string() })];
+        options.extend(share.map(|share| json!({ "name": "share", "type": 5, "value": share })));
+        Value::from(options)
+    };
+    let cases = [
+        // This channel, named or not: everyone here sees it.
+        ("0", of(CHANNEL, None), false),
+        ("0", of(CHANNEL, Some(true)), false),
+        ("0", of(CHANNEL, Some(false)), true),
+        ("0", of(6, None), true),
+        ("0", of(6, Some(true)), true),
+        (MANAGER, of(6, None), true),
+        (MANAGER, of(6, Some(true)), false),
+    ];
+    for (permissions, options, ephemeral) in cases {
+        let (answer, _) = numbers(&world, &world.stats(permissions, "en-US", "channel", &options)).await;
+        assert_eq!(answer["data"]["flags"] == json!(64), ephemeral, "{permissions} {options}");
+    }
+}
+
+#[tokio::test]
+async fn which_channels_are_busy_is_for_those_entitled() {
+    let world = World::new().await;
+    busy(&world).await;
+    for (permissions, listed) in [("0", false), ("8", true), (MANAGER, true), ("524288", true), ("0", false)] {
+        for subject in ["server", "member"] {
+            let (answer, _) = numbers(&world, &world.stats(permissions, "en-US", subject, &json!([]))).await;
+            assert_eq!(answer.to_string().contains("<#5>"), listed, "{permissions} {subject}: {answer}");
+        }
+        let (answer, _) = numbers(&world, &world.stats(permissions, "en-US", "server", &json!([]))).await;
+        assert!(answer.to_string().contains("Most active members"), "{answer}");
+    }
 }
 
 #[tokio::test]

@@ -122,6 +122,7 @@ impl World {
             "id": "1", "name": "stats", "type": 1,
             "options": [{ "name": subcommand, "type": 1, "options": options }],
             "resolved": { "channels": {
+                "5": { "id": "5", "type": 0, "permissions": "1024" },
                 "6": { "id": "6", "type": 0, "permissions": "1024" },
                 "66": { "id": "66", "type": 0, "permissions": "0" },
             }},
