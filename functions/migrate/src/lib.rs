@@ -1,7 +1,7 @@
 //! Brings the database's schema up to date.
 //!
-//! - **Trigger:** the deployment, before the other functions are replaced; migrations expand before they contract, so
-//!   both versions of those work on the schema.
+//! - **Trigger:** whoever deploys, right after the update that replaced all functions; migrations expand before they
+//!   contract, so both versions of those work on the schema.
 //! - **Latency budget:** 5 min.
 //! - **Idempotency key:** a migration's version. Concurrent runs wait for each other on an advisory lock.
 //! - **Failure policy:** a migration is one transaction; a failed one leaves the schema at its predecessor, and the
