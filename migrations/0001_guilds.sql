@@ -2,8 +2,8 @@
 
 CREATE TABLE guilds (
     guild_id bigint PRIMARY KEY CHECK (guild_id > 0),
-    -- The earliest instant any of its events names.
-    first_seen_at timestamptz NOT NULL,
+    -- The earliest instant any of its events names; NULL before the first.
+    first_seen_at timestamptz,
     -- The latest GUILD_CREATE and GUILD_DELETE by their own instants, so that their order of arrival does not matter.
     last_created_at timestamptz,
     last_deleted_at timestamptz,

@@ -151,9 +151,12 @@ CREATE INDEX coverage_gaps_by_end ON coverage_gaps (gap_to);
 CREATE TABLE dirty_hours (
     guild_id bigint NOT NULL,
     hour timestamptz NOT NULL,
+    -- Since when: the oldest come first.
+    marked_at timestamptz NOT NULL,
     version bigint NOT NULL DEFAULT 1,
     PRIMARY KEY (guild_id, hour)
 ) WITH (fillfactor = 50);
+CREATE INDEX dirty_hours_by_age ON dirty_hours (marked_at);
 
 -- Hours and local days of a guild, 1 year. `data` holds the counts of every kind, by name.
 CREATE TABLE metrics_snapshots (

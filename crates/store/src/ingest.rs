@@ -29,6 +29,7 @@ use guildhall_wire::{Envelope, Event, EventBody};
 use sqlx::{Connection as _, PgConnection};
 
 use crate::StoreError;
+use crate::limits::Limits;
 use guilds::{Changes, Guilds};
 use tally::Tally;
 
@@ -61,6 +62,7 @@ struct Fresh<'a> {
 /// When the database does not carry it out; nothing was counted then.
 pub async fn apply(db: &mut PgConnection, envelopes: &[&Envelope], now: Timestamp) -> Result<Applied, StoreError> {
     let mut tx = db.begin().await?;
+    Limits::INGEST.set(&mut tx).await?;
     let mut sources = sources::lock(&mut tx, envelopes, now).await?;
     let mut fresh = Vec::new();
     let mut applied = Applied::default();
@@ -96,7 +98,7 @@ pub async fn apply(db: &mut PgConnection, envelopes: &[&Envelope], now: Timestam
     copy::events(&mut tx, &fresh).await?;
     voice::apply(&mut tx, &fresh, &guilds, &mut tally).await?;
     counters::upsert(&mut tx, &tally, &guilds).await?;
-    counters::mark_hours(&mut tx, &tally, &changes).await?;
+    counters::mark_hours(&mut tx, &tally, &changes, now).await?;
     sources.store(&mut tx, now).await?;
     tx.commit().await?;
     Ok(applied)

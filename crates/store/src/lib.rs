@@ -11,6 +11,7 @@ pub mod error;
 pub mod ingest;
 pub mod interactions;
 pub mod jobs;
+mod limits;
 pub mod migrations;
 pub mod pool;
 pub mod rollup;

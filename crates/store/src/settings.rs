@@ -2,6 +2,8 @@
 //!
 //! **Invariant:** a save names the revision its author saw; if another came between, nothing is written.
 //! **Invariant:** the row, its revision, the audit log and a new time zone are written together or not at all.
+//! **Invariant:** a time zone applies forward: to what is counted after it was saved, and to nothing that was counted
+//! before. A save takes the lock under which the guild's numbers change, and the zone begins where counting had come to.
 
 use guildhall_domain::{GuildId, GuildSettings, Timestamp, UserId};
 use serde_json::json;
@@ -9,6 +11,7 @@ use sqlx::types::chrono::{DateTime, Utc};
 use sqlx::{Connection as _, PgConnection};
 
 use crate::StoreError;
+use crate::limits::Limits;
 
 /// Settings as they are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +86,8 @@ pub async fn save(
     now: Timestamp,
 ) -> Result<Saved, StoreError> {
     let mut tx = db.begin().await?;
+    Limits::SAVE.set(&mut tx).await?;
+    let ingested_at = lock(&mut tx, guild).await?;
     let stored = sqlx::query_as!(
         Row,
         "SELECT settings, revision, updated_at, updated_by FROM guild_settings WHERE guild_id = $1 FOR UPDATE",
@@ -140,7 +145,7 @@ pub async fn save(
             "INSERT INTO guild_time_zones (guild_id, since, time_zone) VALUES ($1, $2, $3)
              ON CONFLICT (guild_id, since) DO UPDATE SET time_zone = excluded.time_zone",
             guild.to_db(),
-            now.to_utc(),
+            ingested_at.max(Some(now)).unwrap_or(now).to_utc(),
             settings.time_zone.name(),
         )
         .execute(&mut *tx)
@@ -157,4 +162,17 @@ pub async fn save(
     .await?;
     tx.commit().await?;
     Ok(Saved::Done { revision })
+}
+
+/// Locks the guild's row, which is there from now on, and says when a number of the guild last changed.
+async fn lock(db: &mut PgConnection, guild: GuildId) -> Result<Option<Timestamp>, StoreError> {
+    let ingested_at = sqlx::query_scalar!(
+        "INSERT INTO guilds AS known (guild_id) VALUES ($1)
+         ON CONFLICT (guild_id) DO UPDATE SET first_seen_at = known.first_seen_at
+         RETURNING ingested_at",
+        guild.to_db(),
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(ingested_at.map(Timestamp::from_utc))
 }

@@ -1,25 +1,33 @@
 //! Renews the snapshots of hours and days, and ends what is kept for a time only.
 //!
 //! - **Trigger:** a schedule, every five minutes.
-//! - **Latency budget:** 60 s; what is left after [`MAX_BATCHES`] batches is done by the next run.
+//! - **Latency budget:** [`RETENTION_BUDGET`] for what is old, [`BUDGET`] in all, and the statement that is running then;
+//!   what is left is reported, and done by the next run.
 //! - **Idempotency key:** none needed: a snapshot is a copy of counters, and removing what is old twice removes it once.
 //! - **Failure policy:** a failed run changes nothing that the next one does not do again; the schedule is the retry.
+//!   Neither half waits for the other to succeed: a disk that fills up helps no snapshot.
+
+use std::time::Duration;
 
 use guildhall_domain::Clock;
 use guildhall_runtime::{ConfigError, Environment};
 use guildhall_store::rollup::{self, Refreshed, Removed};
 use guildhall_store::{Connect, PgPool, StoreError};
 use serde::Serialize;
+use tokio::time::Instant;
 
 /// Hours refreshed in one transaction; ingest waits for it where it counts into one of them.
 pub const BATCH_HOURS: i64 = 200;
-/// Transactions of one run.
-pub const MAX_BATCHES: u32 = 500;
+/// When a run begins no further batch. The function is stopped at 240 s, and a statement may take 45 s.
+pub const BUDGET: Duration = Duration::from_secs(150);
+/// How much of it goes to what is old.
+pub const RETENTION_BUDGET: Duration = Duration::from_secs(60);
 
 /// What the handler needs.
 pub struct Deps {
     pool: PgPool,
     clock: Clock,
+    budget: Duration,
 }
 
 /// The function cannot start.
@@ -46,39 +54,45 @@ impl Deps {
 
     /// With these connections.
     pub const fn new(pool: PgPool, clock: Clock) -> Self {
-        Self { pool, clock }
+        Self { pool, clock, budget: BUDGET }
+    }
+
+    /// With another time for a run than [`BUDGET`].
+    #[must_use]
+    pub fn with_budget(self, budget: Duration) -> Self {
+        Self { budget, ..self }
     }
 }
 
 /// What a run did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// Snapshots made.
-    pub refreshed: Refreshed,
-    /// Whether every snapshot is up to date now.
-    pub finished: bool,
     /// What was removed because of its age.
     pub removed: Removed,
+    /// Snapshots made.
+    pub refreshed: Refreshed,
+    /// Hours that wait for their snapshots, those included that were marked meanwhile.
+    pub left: u64,
 }
 
-/// Renews snapshots and ends what is old.
+/// Ends what is old and renews snapshots.
 ///
 /// # Errors
 /// When the database is away or refuses.
 pub async fn handle(deps: &Deps) -> Result<Report, StoreError> {
+    let started = Instant::now();
     let now = deps.clock.now();
     let mut db = deps.pool.acquire().await?;
+    let retention = deps.budget.min(RETENTION_BUDGET);
+    let removed = rollup::retain(&mut db, now, || started.elapsed() < retention).await;
     let mut refreshed = Refreshed::default();
-    let mut finished = false;
-    for _ in 0..MAX_BATCHES {
+    while started.elapsed() < deps.budget {
         let batch = rollup::refresh(&mut db, now, BATCH_HOURS).await?;
-        if batch == Refreshed::default() {
-            finished = true;
-            break;
-        }
         refreshed.hours += batch.hours;
         refreshed.days += batch.days;
+        if batch.hours < BATCH_HOURS.unsigned_abs() {
+            break;
+        }
     }
-    let removed = rollup::retain(&mut db, now).await?;
-    Ok(Report { refreshed, finished, removed })
+    Ok(Report { removed: removed?, refreshed, left: rollup::left(&mut db).await? })
 }

@@ -1,8 +1,10 @@
 //! The handler on a real database.
 
+use std::time::Duration;
+
 use guildhall_domain::{ChannelId, Clock, EventKind, GuildId, PriorityClass, ShardId, Timestamp, UserId};
 use guildhall_runtime::Environment;
-use guildhall_stats_rollup::{BATCH_HOURS, Deps, handle};
+use guildhall_stats_rollup::{BATCH_HOURS, Deps, Report, handle};
 use guildhall_store::rollup::{Refreshed, Removed};
 use guildhall_store::{MIGRATOR, ingest};
 use guildhall_test_kit::TestDatabase;
@@ -43,8 +45,7 @@ async fn a_run_renews_every_snapshot_and_ends_what_is_old() {
     ingest::apply(&mut db, &[&hourly_messages(hours)], NOW).await.expect("counted");
 
     let report = handle(&deps).await.expect("a report");
-    assert!(report.finished);
-    assert_eq!(report.refreshed.hours, hours);
+    assert_eq!((report.refreshed.hours, report.left), (hours, 0));
     let old = hours - 30 * 24;
     assert_eq!(report.removed, Removed { rows: old, ..Removed::default() });
     for (query, expected) in [
@@ -56,7 +57,18 @@ async fn a_run_renews_every_snapshot_and_ends_what_is_old() {
     }
 
     let again = handle(&deps).await.expect("a report");
-    assert_eq!((again.refreshed, again.removed, again.finished), (Refreshed::default(), Removed::default(), true));
+    assert_eq!((again.refreshed, again.removed, again.left), (Refreshed::default(), Removed::default(), 0));
+}
+
+#[tokio::test]
+async fn a_run_out_of_time_says_what_is_left() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let mut db = database.pool().acquire().await.expect("a connection");
+    ingest::apply(&mut db, &[&hourly_messages(9)], NOW).await.expect("counted");
+    let deps = Deps::new(database.pool().clone(), Clock::fixed(NOW)).with_budget(Duration::ZERO);
+    let report = handle(&deps).await.expect("a report");
+    let removed = Removed { cut_short: true, ..Removed::default() };
+    assert_eq!(report, Report { removed, refreshed: Refreshed::default(), left: 9 });
 }
 
 #[tokio::test]

@@ -203,7 +203,12 @@ async fn member_stats(db: &mut PgConnection, tally: &Tally, guilds: &Guilds) -> 
 
 /// Marks the hours whose snapshots are now older than their counters. The update of a row that is there already is what
 /// makes this wait for a rollup that is just reading the hour; without it that rollup would delete the new mark.
-pub(super) async fn mark_hours(db: &mut PgConnection, tally: &Tally, changes: &Changes) -> Result<(), StoreError> {
+pub(super) async fn mark_hours(
+    db: &mut PgConnection,
+    tally: &Tally,
+    changes: &Changes,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let hours: BTreeSet<(i64, Timestamp)> = tally.hours().union(changes.gauge_hours()).copied().collect();
     if hours.is_empty() {
         return Ok(());
@@ -211,10 +216,12 @@ pub(super) async fn mark_hours(db: &mut PgConnection, tally: &Tally, changes: &C
     let guilds: Vec<i64> = hours.iter().map(|(guild, _)| *guild).collect();
     let starts: Vec<_> = hours.iter().map(|(_, hour)| hour.to_utc()).collect();
     sqlx::query!(
-        "INSERT INTO dirty_hours AS known (guild_id, hour) SELECT * FROM unnest($1::bigint[], $2::timestamptz[])
+        "INSERT INTO dirty_hours AS known (guild_id, hour, marked_at)
+         SELECT guild_id, hour, $3 FROM unnest($1::bigint[], $2::timestamptz[]) AS new (guild_id, hour)
          ON CONFLICT (guild_id, hour) DO UPDATE SET version = known.version + 1",
         &guilds,
         &starts,
+        now.to_utc(),
     )
     .execute(db)
     .await?;

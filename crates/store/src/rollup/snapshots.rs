@@ -9,6 +9,7 @@ use sqlx::{Connection as _, PgConnection};
 
 use crate::StoreError;
 use crate::ingest::{zone_at, zones};
+use crate::limits::Limits;
 use crate::stats::VOICE_MILLIS;
 
 const HOUR_MILLIS: i64 = 3_600_000;
@@ -36,15 +37,16 @@ struct Window {
     date: Option<NaiveDate>,
 }
 
-/// Refreshes the snapshots of at most `limit` hours whose counters changed, and of their days, in one transaction.
-/// Nothing was left to do when it made none.
+/// Refreshes the snapshots of at most `limit` hours whose counters changed, those that wait the longest, and of their
+/// days, in one transaction. When it refreshes fewer, nothing else was left to do.
 ///
 /// # Errors
 /// When the database does not carry it out.
 pub async fn refresh(db: &mut PgConnection, now: Timestamp, limit: i64) -> Result<Refreshed, StoreError> {
     let mut tx = db.begin().await?;
+    Limits::ROLLUP.set(&mut tx).await?;
     let dirty = sqlx::query!(
-        "SELECT guild_id, hour FROM dirty_hours ORDER BY guild_id, hour LIMIT $1 FOR UPDATE SKIP LOCKED",
+        "SELECT guild_id, hour FROM dirty_hours ORDER BY marked_at, guild_id, hour LIMIT $1 FOR UPDATE SKIP LOCKED",
         limit,
     )
     .fetch_all(&mut *tx)
@@ -54,6 +56,7 @@ pub async fn refresh(db: &mut PgConnection, now: Timestamp, limit: i64) -> Resul
     }
     let guilds: Vec<i64> = dirty.iter().map(|row| row.guild_id).collect();
     let hours: Vec<_> = dirty.iter().map(|row| row.hour).collect();
+    lock(&mut tx, &guilds).await?;
     let windows =
         windows(dirty.iter().map(|row| (row.guild_id, Timestamp::from_utc(row.hour))), &zones(&mut tx, &guilds).await?);
     write(&mut tx, &windows, now).await?;
@@ -68,6 +71,29 @@ pub async fn refresh(db: &mut PgConnection, now: Timestamp, limit: i64) -> Resul
     tx.commit().await?;
     let days = windows.iter().filter(|window| window.date.is_some()).count();
     Ok(Refreshed { hours: (windows.len() - days) as u64, days: days as u64 })
+}
+
+/// How many hours wait for their snapshots.
+///
+/// # Errors
+/// When the database does not carry it out.
+pub async fn left(db: &mut PgConnection) -> Result<u64, StoreError> {
+    let left = sqlx::query_scalar!(r#"SELECT count(*) AS "left!" FROM dirty_hours"#).fetch_one(db).await?;
+    Ok(left.unsigned_abs())
+}
+
+/// One rollup at a time copies a guild's counters. Two that hold different hours of one day would both write the day, and
+/// the one that read earlier could write later. Taken in order, before the counters are read.
+async fn lock(db: &mut PgConnection, guilds: &[i64]) -> Result<(), StoreError> {
+    sqlx::query!(
+        "SELECT pg_advisory_xact_lock(key) FROM (
+             SELECT DISTINCT hashint8extended(guild_id, 1) AS key FROM unnest($1::bigint[]) AS guild_id ORDER BY key
+         ) keys",
+        guilds,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
 }
 
 /// The hours themselves, and every local day they touch.

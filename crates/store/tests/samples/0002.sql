@@ -12,5 +12,5 @@ INSERT INTO voice_transitions VALUES
     (1, 7, '2026-01-01T00:00:00Z', 's', 21, 0, '2026-02-01T00:01:00Z', NULL, 'Europe/Paris', NULL);
 INSERT INTO voice_rosters VALUES (1, '2026-01-01T00:00:00Z', 's', 2, 0, '2026-01-01T00:00:00Z');
 INSERT INTO coverage_gaps VALUES (0, 1, 'r', 900, '2025-12-31T23:00:00Z', '2026-01-01T00:00:00Z');
-INSERT INTO dirty_hours VALUES (1, '2026-02-01T00:00:00Z', 1);
+INSERT INTO dirty_hours VALUES (1, '2026-02-01T00:00:00Z', '2026-02-01T00:10:00Z', 1);
 -- The tables that the next migration makes into hypertables are filled after it: only empty ones can be.

@@ -2,6 +2,7 @@
 
 mod claims;
 mod ingest;
+mod limits;
 mod migrations;
 mod model;
 mod rollup;

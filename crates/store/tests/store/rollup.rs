@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use guildhall_domain::{EventKind, GuildSettings, PriorityClass, Timestamp};
 use guildhall_store::rollup::{self, Refreshed};
-use guildhall_store::{Connection as _, PgPool, settings};
+use guildhall_store::{Connection as _, PgPool, ingest, settings};
 use guildhall_test_kit::until;
 use guildhall_wire::{Envelope, GuildGauges};
 
@@ -142,6 +142,106 @@ async fn two_rollups_share_the_work() {
 }
 
 #[tokio::test]
+async fn of_a_day_that_two_rollups_copy_the_later_copy_is_the_newer() {
+    let database = database().await;
+    let pool = database.pool();
+    apply(pool, &[sent(2, &["2026-05-01T10:00:00Z", "2026-05-01T11:00:00Z"])]).await;
+    let mut db = pool.acquire().await.expect("a connection");
+    let mut first = db.begin().await.expect("begun");
+    assert_eq!(rollup::refresh(&mut first, NOW, 1).await.expect("refreshed").hours, 1);
+    let commit = async {
+        until("the second rollup waits before it reads", Duration::from_secs(20), || async {
+            let waiting: i64 = sqlx::query_scalar(
+                "SELECT count(*) FROM pg_stat_activity
+                 WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = 'advisory'",
+            )
+            .fetch_one(pool)
+            .await
+            .expect("a number");
+            (waiting == 1).then_some(())
+        })
+        .await;
+        apply(pool, &[sent(4, &["2026-05-01T12:00:00Z"])]).await;
+        first.commit().await.expect("committed");
+    };
+    let (second, ()) = tokio::join!(refresh(pool), commit);
+    assert_eq!(second, Refreshed { hours: 1, days: 1 });
+    assert_eq!(snapshots(pool).await[0], snapshot("day", "2026-05-01T00:00:00Z", 3, 1));
+}
+
+#[tokio::test]
+async fn the_oldest_marks_come_first() {
+    let database = database().await;
+    let pool = database.pool();
+    let mut db = pool.acquire().await.expect("a connection");
+    // The guild and the hour that would sort first are marked last.
+    for (guild, instant, minutes) in
+        [(2, "2026-05-01T12:00:00Z", 0), (2, "2026-05-01T11:00:00Z", 1), (1, "2026-05-01T10:00:00Z", 2)]
+    {
+        let seq = 2 + i64::unsigned_abs(minutes);
+        let event = event(seq, guild, at(instant), body(EventKind::MessageCreate, 5, 7));
+        let marked = NOW.plus_millis(minutes * 60_000);
+        ingest::apply(&mut db, &[&envelope("s", PriorityClass::High, vec![event])], marked).await.expect("counted");
+    }
+    for expected in [(2, 11), (1, 10)] {
+        rollup::refresh(&mut db, NOW, 1).await.expect("refreshed");
+        let next: (i64, i32) = sqlx::query_as(
+            "SELECT guild_id, extract(hour FROM hour AT TIME ZONE 'UTC')::integer FROM dirty_hours
+             ORDER BY marked_at LIMIT 1",
+        )
+        .fetch_one(pool)
+        .await
+        .expect("a row");
+        assert_eq!(next, expected);
+    }
+    assert_eq!(rollup::left(&mut db).await.expect("a number"), 1);
+}
+
+#[tokio::test]
+async fn going_into_a_channel_never_outlives_coming_out_of_it() {
+    let database = database().await;
+    let pool = database.pool();
+    // Where the rows lie says nothing about their age: the latest lie first.
+    sqlx::query(
+        "INSERT INTO voice_transitions
+         SELECT 1, 7, $1, 's', seq, 0, $1 + seq * interval '1 second', CASE WHEN seq % 2 = 1 THEN 5 END, 'UTC',
+             CASE WHEN seq % 2 = 1 THEN $1 + (seq + 1) * interval '1 second' END
+         FROM generate_series(20001, 1, -1) seq",
+    )
+    .bind(at("2026-01-01T00:00:00Z").to_utc())
+    .execute(pool)
+    .await
+    .expect("inserted");
+    let mut db = pool.acquire().await.expect("a connection");
+    let mut asked = 0;
+    // Four kinds of rows come before those of voice, of which one batch goes.
+    let go_on = || {
+        asked += 1;
+        asked <= 5
+    };
+    let removed = rollup::retain(&mut db, NOW, go_on).await.expect("removed");
+    assert_eq!((removed.voice, removed.cut_short), (10_000, true));
+    let (first, last): (i64, i64) =
+        sqlx::query_as("SELECT min(seq), max(seq) FROM voice_transitions").fetch_one(pool).await.expect("a row");
+    assert_eq!((first, last), (10_001, 20_001), "the oldest went");
+}
+
+#[tokio::test]
+async fn a_table_that_is_no_hypertable_loses_rows_where_the_extension_is() {
+    for database in databases().await {
+        let pool = database.pool();
+        sqlx::raw_sql("CREATE TABLE plain (LIKE events); DROP TABLE events; ALTER TABLE plain RENAME TO events")
+            .execute(pool)
+            .await
+            .expect("replaced");
+        apply(pool, &[sent(2, &["2026-05-01T10:00:00Z"])]).await;
+        let mut db = pool.acquire().await.expect("a connection");
+        let removed = rollup::retain(&mut db, NOW, || true).await.expect("removed");
+        assert_eq!(removed.rows, 1);
+    }
+}
+
+#[tokio::test]
 async fn what_is_old_goes_and_nothing_else() {
     for database in databases().await {
         let pool = database.pool();
@@ -168,7 +268,7 @@ async fn what_is_old_goes_and_nothing_else() {
         sqlx::raw_sql(sqlx::AssertSqlSafe(statements)).execute(pool).await.expect("aged");
 
         let mut db = pool.acquire().await.expect("a connection");
-        let removed = rollup::retain(&mut db, now).await.expect("removed");
+        let removed = rollup::retain(&mut db, now, || true).await.expect("removed");
         // The transition that still says where the member is stays, however old it is.
         assert_eq!((removed.sequences, removed.voice, removed.interactions, removed.jobs), (1, 2, 1, 1));
         assert!(
@@ -186,7 +286,7 @@ async fn what_is_old_goes_and_nothing_else() {
         .expect("rows");
         let expected = [("counted", 2), ("events", 1), ("gauges", 1), ("snapshots", 1), ("transitions", 1)];
         assert_eq!(left, expected.map(|(name, n)| (name.to_owned(), n)), "counters outlive raw events");
-        let again = rollup::retain(&mut db, now).await.expect("removed");
+        let again = rollup::retain(&mut db, now, || true).await.expect("removed");
         assert_eq!(again, rollup::Removed::default());
     }
 }

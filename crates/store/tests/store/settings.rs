@@ -1,9 +1,13 @@
 //! Settings: revisions, conflicts, and what is written with them.
 
-use guildhall_domain::{GuildSettings, Language};
-use guildhall_store::settings::{self, Saved};
+use std::time::Duration;
 
-use crate::support::{NOW, database, guild, user};
+use guildhall_domain::{GuildSettings, Language, PriorityClass, Timestamp};
+use guildhall_store::settings::{self, Saved};
+use guildhall_store::{Connection as _, ingest};
+use guildhall_test_kit::until;
+
+use crate::support::{NOW, database, envelope, guild, message, user};
 
 fn french() -> GuildSettings {
     GuildSettings { language: Language::French, ..GuildSettings::default() }
@@ -98,4 +102,45 @@ async fn a_zone_applies_from_the_instant_it_was_chosen() {
     let actions: Vec<(i64, String)> =
         sqlx::query_as("SELECT actor_id, action FROM audit_logs ORDER BY id").fetch_all(&mut *db).await.expect("rows");
     assert_eq!(actions, vec![(9, "settings.save".to_owned()); 3]);
+}
+
+#[tokio::test]
+async fn a_zone_waits_for_what_is_being_counted_and_begins_after_it() {
+    let database = database().await;
+    let pool = database.pool();
+    let mut ingesting = pool.acquire().await.expect("a connection");
+    // First with a guild that nobody knew, then with one that has its row.
+    for (seq, expected) in [(2, None), (3, Some(1))] {
+        let now = NOW.plus_millis(i64::try_from(seq).expect("small") * 60_000);
+        let mut tx = ingesting.begin().await.expect("begun");
+        let events = envelope("s", PriorityClass::High, vec![message(seq, now)]);
+        ingest::apply(&mut tx, &[&events], now).await.expect("counted");
+        let zone = if expected.is_some() { "Asia/Tokyo" } else { "Europe/Paris" };
+        let wanted = GuildSettings { time_zone: zone.parse().expect("a zone"), ..french() };
+        let save = async {
+            let mut db = pool.acquire().await.expect("a connection");
+            settings::save(&mut db, guild(1), &wanted, expected, user(9), now.plus_millis(-1)).await.expect("saved")
+        };
+        let commit = async {
+            until("the save waits", Duration::from_secs(20), || async {
+                let waiting: i64 = sqlx::query_scalar(
+                    "SELECT count(*) FROM pg_stat_activity
+                     WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%guilds%'",
+                )
+                .fetch_one(pool)
+                .await
+                .expect("a number");
+                (waiting == 1).then_some(())
+            })
+            .await;
+            tx.commit().await.expect("committed");
+        };
+        tokio::join!(save, commit);
+        let since: i64 =
+            sqlx::query_scalar("SELECT (extract(epoch FROM max(since)) * 1000)::bigint FROM guild_time_zones")
+                .fetch_one(pool)
+                .await
+                .expect("a number");
+        assert_eq!(Timestamp::from_millis(since), now, "not when the author asked, but where counting had come to");
+    }
 }
