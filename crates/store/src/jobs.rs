@@ -12,7 +12,7 @@ use crate::StoreError;
 pub enum Begin {
     /// Run it; it is leased to the caller.
     Run {
-        /// 1 the first time; more when an earlier worker did not finish within its lease.
+        /// 1 the first time; more when an earlier worker gave it back or did not finish within its lease.
         attempt: i32,
     },
     /// It was finished before.
@@ -60,5 +60,22 @@ pub async fn finish(db: &mut PgConnection, id: InteractionId, now: Timestamp) ->
     sqlx::query!("UPDATE jobs SET finished_at = coalesce(finished_at, $2) WHERE id = $1", id.to_db(), now.to_utc())
         .execute(db)
         .await?;
+    Ok(())
+}
+
+/// Gives a job back that its attempt did not finish, so that the next delivery can take it at once. A job that has
+/// another attempt by now, or is finished, is left alone.
+///
+/// # Errors
+/// When the database does not carry it out.
+pub async fn release(db: &mut PgConnection, id: InteractionId, attempt: i32, now: Timestamp) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE jobs SET leased_until = $3 WHERE id = $1 AND attempt = $2 AND finished_at IS NULL",
+        id.to_db(),
+        attempt,
+        now.to_utc(),
+    )
+    .execute(db)
+    .await?;
     Ok(())
 }

@@ -58,6 +58,21 @@ async fn a_job_runs_once_and_again_only_after_its_lease() {
 }
 
 #[tokio::test]
+async fn a_job_given_back_runs_at_once_but_not_against_a_later_attempt() {
+    let database = database().await;
+    let mut db = database.pool().acquire().await.expect("a connection");
+    let lease = 30_000;
+    assert_eq!(jobs::begin(&mut db, id(1), NOW, lease).await.expect("begun"), Begin::Run { attempt: 1 });
+    jobs::release(&mut db, id(1), 1, NOW).await.expect("released");
+    assert_eq!(jobs::begin(&mut db, id(1), NOW, lease).await.expect("begun"), Begin::Run { attempt: 2 });
+    jobs::release(&mut db, id(1), 1, NOW).await.expect("too late");
+    assert_eq!(jobs::begin(&mut db, id(1), NOW, lease).await.expect("answered"), Begin::Busy);
+    jobs::finish(&mut db, id(1), NOW).await.expect("finished");
+    jobs::release(&mut db, id(1), 2, NOW).await.expect("too late");
+    assert_eq!(jobs::begin(&mut db, id(1), NOW.plus_millis(lease), lease).await.expect("answered"), Begin::Done);
+}
+
+#[tokio::test]
 async fn a_guild_without_a_row_is_on_the_free_plan() {
     let database = database().await;
     let mut db = database.pool().acquire().await.expect("a connection");
