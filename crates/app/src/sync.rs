@@ -1,8 +1,10 @@
 //! `/sync`: forgets what is cached of a guild, reads it anew from Discord, and says what the bot cannot see.
 //!
 //! **Invariant:** a request is claimed in the transaction in which its job is queued: used twice, it is queued once.
-//! **Invariant:** a job edits the original response once, however often the queue delivers it: it is leased while it
-//! runs and finished afterwards.
+//! **Invariant:** a job succeeds once, however often the queue delivers it: it is leased while it runs, finished when
+//! the response was edited, and given back when it was not, whatever the reason.
+//! **Invariant:** an attempt ends before its lease does; nobody is left with a promise: when no delivery can follow or
+//! help, the response becomes an apology.
 
 mod job;
 mod report;
@@ -14,6 +16,7 @@ use guildhall_discord::{Client, ClientError, ErrorKind};
 use guildhall_domain::{GuildId, GuildSettings};
 use guildhall_store::jobs::{self, Begin};
 use guildhall_store::{StoreError, interactions};
+use tokio::time::Instant;
 
 pub use job::SyncJob;
 
@@ -26,8 +29,14 @@ use crate::settings;
 
 /// How long an interaction's token can be used (Discord documentation, "Followup Messages").
 const TOKEN_LIFE_MILLIS: i64 = 15 * 60 * 1_000;
-/// How long a worker may hold a job: longer than all its calls may take together.
-const LEASE_MILLIS: i64 = 60_000;
+/// How long an attempt may take, all its calls together.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+/// How long a worker may hold a job: longer than [`DEADLINE`], and than the 30 seconds its process has.
+const LEASE_MILLIS: i64 = 35_000;
+/// How long it may take to write down how an attempt ended.
+const RECORD_PATIENCE: Duration = Duration::from_secs(2);
+/// How long an apology may take.
+const APOLOGY_PATIENCE: Duration = Duration::from_secs(5);
 /// How soon after its interaction an edit can come before Discord has made the response that it edits.
 const RESPONSE_MAY_BE_MISSING_MILLIS: i64 = 10_000;
 /// How long the queue may take to accept a job; the person waits for the answer meanwhile.
@@ -69,6 +78,9 @@ pub enum JobError {
     /// Another worker is at it.
     #[error("another worker holds the job")]
     Busy,
+    /// The attempt took too long.
+    #[error("the job was not done in time")]
+    TimedOut,
     /// Something the job needs failed.
     #[error("the job failed")]
     Failed(#[from] AppError),
@@ -78,7 +90,7 @@ impl JobError {
     /// Whether another delivery can succeed.
     pub const fn is_retryable(&self) -> bool {
         match self {
-            Self::Busy | Self::Failed(AppError::Store(_)) => true,
+            Self::Busy | Self::TimedOut | Self::Failed(AppError::Store(_)) => true,
             Self::Failed(AppError::Discord(error)) => error.is_retryable(),
             Self::Failed(_) => false,
         }
@@ -114,27 +126,79 @@ pub async fn request(ctx: &Ctx, queue: &WorkQueue, origin: Origin<'_>) -> Result
     Ok(Reply::DeferredEphemeral)
 }
 
+/// One delivery of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempt {
+    /// How long it may take.
+    pub deadline: Duration,
+    /// Whether the queue delivers the job no more after this.
+    pub is_last: bool,
+}
+
 /// Does the work of one delivery.
 ///
 /// # Errors
-/// When it is not finished; the error says whether another delivery can help.
-pub async fn run(ctx: &Ctx, discord: &Client, job: &SyncJob) -> Result<Finished, JobError> {
+/// When it is not finished; the error says whether another delivery can help. Whoever waits was told then, unless a
+/// delivery follows that can help.
+pub async fn run(ctx: &Ctx, discord: &Client, job: &SyncJob, attempt: Attempt) -> Result<Finished, JobError> {
     if ctx.clock.now() >= job.expires_at {
         return Ok(Finished::Expired);
     }
+    let result = lease_and_work(ctx, discord, job, Instant::now() + attempt.deadline).await;
+    match &result {
+        // Whoever holds the job answers for it.
+        Ok(_) | Err(JobError::Busy) => {}
+        Err(error) if error.is_retryable() && !attempt.is_last => {}
+        Err(_) => apologise(ctx, discord, job).await,
+    }
+    result
+}
+
+async fn lease_and_work(ctx: &Ctx, discord: &Client, job: &SyncJob, until: Instant) -> Result<Finished, JobError> {
     // No connection is held while Discord is asked: the lease, not a lock, keeps other workers away.
-    let begun = jobs::begin(&mut *connection(ctx).await?, job.interaction, ctx.clock.now(), LEASE_MILLIS).await;
-    match begun.map_err(AppError::from)? {
-        Begin::Run { .. } => {}
+    let begin = async {
+        let mut db = connection(ctx).await?;
+        jobs::begin(&mut db, job.interaction, ctx.clock.now(), LEASE_MILLIS).await.map_err(AppError::from)
+    };
+    let attempt = match in_time(until, begin).await? {
+        Begin::Run { attempt } => attempt,
         Begin::Done => return Ok(Finished::Before),
         Begin::Busy => return Err(JobError::Busy),
+    };
+    let result = in_time(until, work(ctx, discord, job)).await;
+    let record = async {
+        let (mut db, now) = (connection(ctx).await?, ctx.clock.now());
+        match &result {
+            Ok(_) => jobs::finish(&mut db, job.interaction, now).await,
+            Err(_) => jobs::release(&mut db, job.interaction, attempt, now).await,
+        }
+        .map_err(AppError::from)
+    };
+    // What is not written down changes nothing about the result: the answer is out, or the lease runs out by itself.
+    if let Err(error) = in_time(Instant::now() + RECORD_PATIENCE, record).await {
+        let error: &dyn std::error::Error = &error;
+        tracing::warn!(interaction = %job.interaction, error, "how a job ended was not written down");
     }
-    let finished = work(ctx, discord, job).await;
-    if !matches!(&finished, Err(error) if error.is_retryable()) {
-        let now = ctx.clock.now();
-        jobs::finish(&mut *connection(ctx).await?, job.interaction, now).await.map_err(AppError::from)?;
+    result
+}
+
+/// Waits for something until a deadline.
+async fn in_time<T, E>(until: Instant, what: impl Future<Output = Result<T, E>>) -> Result<T, JobError>
+where
+    JobError: From<E>,
+{
+    Ok(tokio::time::timeout_at(until, what).await.map_err(|_| JobError::TimedOut)??)
+}
+
+/// Says that nothing comes any more, as far as Discord lets us.
+async fn apologise(ctx: &Ctx, discord: &Client, job: &SyncJob) {
+    let mut body = Message::ephemeral(texts::SYNC_GAVE_UP.of(job.language)).to_json();
+    body.as_object_mut().map(|body| body.remove("flags"));
+    let edit = edit(ctx, discord, job, &body);
+    if let Err(error) = in_time(Instant::now() + APOLOGY_PATIENCE, edit).await {
+        let error: &dyn std::error::Error = &error;
+        tracing::warn!(interaction = %job.interaction, error, "somebody waits for an answer that never comes");
     }
-    finished
 }
 
 async fn work(ctx: &Ctx, discord: &Client, job: &SyncJob) -> Result<Finished, JobError> {

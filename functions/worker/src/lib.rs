@@ -3,14 +3,18 @@
 //! - **Trigger:** the work queue, in batches with partial failures.
 //! - **Latency budget:** a person waits: seconds. The interaction's token ends the matter after 15 minutes.
 //! - **Idempotency key:** the interaction's id: a job is leased while it runs and finished once.
-//! - **Failure policy:** Discord limiting or failing, and the database away: delivered again. A message that is no job:
-//!   never, so that it reaches the dead-letter queue alone. A token that has expired: done, with a log line.
+//! - **Failure policy:** Discord limiting or failing, the database away, or [`sync::DEADLINE`] over: delivered again, up
+//!   to [`MAX_DELIVERIES`] times; the last one leaves an apology. What no delivery can mend leaves one at once, and is
+//!   not done: it reaches the dead-letter queue, alone, as does a message that is no job. A token that has expired: done,
+//!   with a log line.
 //!
-//! **Invariant:** a delivery that was handled before has no effect.
+//! **Invariant:** a delivery of a job that was done before has no effect.
+
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use guildhall_app::context::{Connect, ConnectError};
-use guildhall_app::sync::{self, Finished, SyncJob};
+use guildhall_app::sync::{self, Attempt, Finished, SyncJob};
 use guildhall_app::{Ctx, Discord, DiscordError};
 use guildhall_domain::Clock;
 use guildhall_runtime::{ConfigError, Delivery, Environment, Failure};
@@ -19,6 +23,9 @@ use tokio::time::Instant;
 /// Where Discord is when nothing else is said.
 const DISCORD: &str = "https://discord.com";
 
+/// How often the work queue delivers a message before it becomes a dead letter: `maxReceiveCount` of the template.
+pub const MAX_DELIVERIES: u32 = 4;
+
 /// What the handler works with.
 #[derive(Debug)]
 pub struct Deps {
@@ -26,6 +33,8 @@ pub struct Deps {
     pub ctx: Ctx,
     /// Discord's REST API.
     pub discord: Discord,
+    /// How long a job may take.
+    pub deadline: Duration,
 }
 
 /// The function cannot start.
@@ -53,7 +62,8 @@ impl Deps {
         let (database, redis) = (environment.secret("DATABASE_URL")?, environment.secret("REDIS_URL")?);
         let transaction_pooler = environment.flag("DATABASE_TRANSACTION_POOLER");
         let connect = Connect { max_connections: 2, transaction_pooler };
-        Ok(Self { ctx: Ctx::connect(&database, &redis, connect, clock).await?, discord })
+        let ctx = Ctx::connect(&database, &redis, connect, clock).await?;
+        Ok(Self { ctx, discord, deadline: sync::DEADLINE })
     }
 }
 
@@ -66,7 +76,8 @@ pub async fn handle(deps: &Deps, deliveries: Vec<Delivery>) -> Vec<Failure> {
 async fn one(deps: &Deps, delivery: Delivery) -> Result<(), Failure> {
     let started = Instant::now();
     let job = SyncJob::decode(&delivery.body).map_err(|error| Failure::fail(&delivery.message_id, error))?;
-    match sync::run(&deps.ctx, &deps.discord, &job).await {
+    let attempt = Attempt { deadline: deps.deadline, is_last: delivery.receive_count >= MAX_DELIVERIES };
+    match sync::run(&deps.ctx, &deps.discord, &job, attempt).await {
         Ok(finished) => {
             let outcome = match finished {
                 Finished::Edited => "edited",

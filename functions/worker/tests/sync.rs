@@ -2,19 +2,21 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use axum::Json;
 use axum::routing::post;
 use bytes::Bytes;
 use guildhall_app::context::Connect;
-use guildhall_app::{Ctx, Discord};
+use guildhall_app::{Ctx, Discord, sync};
 use guildhall_discord_double::{Config, Double, GuildPlan};
 use guildhall_domain::{Clock, GuildId, Timestamp};
 use guildhall_runtime::{Delivery, Failure, Verdict};
 use guildhall_store::MIGRATOR;
 use guildhall_test_kit::TestDatabase;
 use guildhall_test_kit::services::{REDIS, service};
-use guildhall_worker::{Deps, handle};
+use guildhall_worker::{Deps, MAX_DELIVERIES, handle};
+use http::StatusCode;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
@@ -29,6 +31,7 @@ const START: i64 = 1_767_225_600_000;
 /// Discord, somebody who uses commands there, and the worker.
 struct World {
     double: Double,
+    token: SecretString,
     deps: Deps,
     now: Arc<AtomicI64>,
     endpoint: String,
@@ -75,16 +78,16 @@ impl World {
         let (url, redis) = (SecretString::from(database.url().to_owned()), SecretString::from(service(REDIS)));
         let ctx = Ctx::connect(&url, &redis, Connect::direct(4), clock).await.expect("addresses");
         let discord = Discord::new(&token, &double.base_url()).expect("an address");
-        let deps = Deps { ctx, discord };
-        Self { double, deps, now, endpoint, interactions, _endpoint: server, _database: database }
+        let deps = Deps { ctx, discord, deadline: sync::DEADLINE };
+        Self { double, token, deps, now, endpoint, interactions, _endpoint: server, _database: database }
+    }
+
+    fn discord(&self) -> Discord {
+        Discord::new(&self.token, &self.double.base_url()).expect("an address")
     }
 
     fn guild(&self) -> GuildId {
         self.double.world().guild_ids()[0]
-    }
-
-    fn pass(&self, millis: i64) {
-        self.now.fetch_add(millis, Ordering::SeqCst);
     }
 
     async fn fail_next(&self, status: u16, count: u32) {
@@ -119,13 +122,21 @@ impl World {
     }
 
     async fn deliver(&self, bodies: &[&str]) -> Vec<Failure> {
-        let deliveries = bodies.iter().zip(1..).map(|(body, n)| Delivery {
-            message_id: n.to_string(),
-            body: (*body).to_owned(),
-            receive_count: 1,
-        });
-        handle(&self.deps, deliveries.collect()).await
+        deliver_to(&self.deps, bodies, 1).await
     }
+}
+
+async fn deliver_to(deps: &Deps, bodies: &[&str], receive_count: u32) -> Vec<Failure> {
+    let deliveries = bodies.iter().zip(1..).map(|(body, n)| Delivery {
+        message_id: n.to_string(),
+        body: (*body).to_owned(),
+        receive_count,
+    });
+    handle(deps, deliveries.collect()).await
+}
+
+fn verdicts(failures: &[Failure]) -> Vec<Verdict> {
+    failures.iter().map(|failure| failure.verdict).collect()
 }
 
 async fn put_commands(url: String) {
@@ -169,13 +180,80 @@ async fn discords_troubles_are_waited_out() {
         .sync(async |world, job| {
             world.fail_next(500, 50).await;
             let failures = world.deliver(&[&job]).await;
-            assert_eq!(failures.iter().map(|f| f.verdict).collect::<Vec<_>>(), [Verdict::Retry]);
+            assert_eq!(verdicts(&failures), [Verdict::Retry]);
             world.fail_next(500, 0).await;
-            world.pass(61_000);
+            // No time passes: the job was given back.
             assert!(world.deliver(&[&job]).await.is_empty());
         })
         .await;
     assert_eq!(edits(&seen), 1, "{seen}");
+}
+
+#[tokio::test]
+async fn an_attempt_ends_in_time_and_gives_the_job_back() {
+    let mut world = World::new().await;
+    // It takes connections, and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = format!("http://{}", silent.local_addr().expect("bound"));
+    let seen = world
+        .sync(async |world, job| {
+            let discord = Discord::new(&SecretString::from("token"), &address).expect("an address");
+            let deps = Deps { ctx: world.deps.ctx.clone(), discord, deadline: Duration::from_millis(300) };
+            assert_eq!(verdicts(&deliver_to(&deps, &[&job], 1).await), [Verdict::Retry]);
+            assert!(world.deliver(&[&job]).await.is_empty());
+        })
+        .await;
+    assert_eq!(edits(&seen), 1, "{seen}");
+}
+
+#[tokio::test]
+async fn what_no_delivery_can_mend_is_never_taken_for_done() {
+    let mut world = World::new().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = format!("http://{}", listener.local_addr().expect("bound"));
+    let refuse = || async { (StatusCode::UNAUTHORIZED, Json(json!({ "message": "401: Unauthorized", "code": 0 }))) };
+    let mut server = JoinSet::new();
+    server.spawn(async move { drop(axum::serve(listener, axum::Router::new().fallback(refuse)).await) });
+    let seen = world
+        .sync(async |world, job| {
+            let discord = Discord::new(&SecretString::from("token"), &address).expect("an address");
+            let deps = Deps { ctx: world.deps.ctx.clone(), discord, deadline: sync::DEADLINE };
+            for _ in 0..2 {
+                assert_eq!(verdicts(&deliver_to(&deps, &[&job], 1).await), [Verdict::Fail]);
+            }
+            assert!(world.deliver(&[&job]).await.is_empty(), "moved back from the dead letters");
+        })
+        .await;
+    assert_eq!(edits(&seen), 1, "{seen}");
+}
+
+#[tokio::test]
+async fn the_last_delivery_leaves_an_apology_and_those_before_it_none() {
+    let mut world = World::new().await;
+    let (away, redis) = (SecretString::from("postgres://127.0.0.1:9/away"), SecretString::from(service(REDIS)));
+    let seen = world
+        .sync(async |world, job| {
+            let clock = world.deps.ctx.clock.clone();
+            let ctx = Ctx::connect(&away, &redis, Connect::direct(1), clock).await.expect("addresses");
+            let discord = world.discord();
+            let deps = Deps { ctx, discord, deadline: Duration::from_millis(300) };
+            let job = job.replace(r#""language":"en""#, r#""language":"fr""#);
+            for receive_count in [MAX_DELIVERIES - 1, MAX_DELIVERIES] {
+                assert_eq!(verdicts(&deliver_to(&deps, &[&job], receive_count).await), [Verdict::Retry]);
+            }
+        })
+        .await;
+    assert_eq!(edits(&seen), 1, "{seen}");
+    assert!(seen["content"].as_str().is_some_and(|text| text.contains("Relancez `/actualiser`")), "{seen}");
+    assert_eq!(seen["ephemeral"], true);
+}
+
+#[test]
+fn the_template_delivers_as_often_as_the_worker_believes() {
+    let queues = include_str!("../../../infra/queues.yaml");
+    let (_, work) = queues.split_once("\n  WorkQueue:").expect("the work queue");
+    let (_, count) = work.split_once("maxReceiveCount: ").expect("its redrive policy");
+    assert_eq!(count.lines().next(), Some(MAX_DELIVERIES.to_string().as_str()));
 }
 
 #[tokio::test]
