@@ -42,7 +42,8 @@ texts! {
     UNKNOWN_COMPONENT: "This button is from an older version of me. Nothing was changed. Start the command again and you will get current ones.", "Ce bouton vient d'une ancienne version de moi. Rien n'a été modifié. Relancez la commande pour en obtenir de nouveaux.";
     NEEDS_MANAGE_GUILD: "This needs the permission **Manage Server**, which you do not have here. Nothing was changed. Ask an administrator of this server.", "Il faut pour cela la permission **Gérer le serveur**, que vous n'avez pas ici. Rien n'a été modifié. Demandez à un administrateur de ce serveur.";
     ALREADY_HANDLED: "This was already handled; it took effect once, and nothing was done twice.", "C'est déjà fait ; l'effet n'a eu lieu qu'une fois, rien n'a été fait en double.";
-    TOO_LONG: "This took too long, so I stopped. Your settings are either as before or as you saved them, never half; `/setup` shows them. Try again in a minute.", "Cela a pris trop de temps, je me suis arrêté. Vos réglages sont soit ceux d'avant, soit ceux que vous avez enregistrés, jamais à moitié ; `/setup` les montre. Réessayez dans une minute.";
+    TOO_LONG: "This took too long, so I stopped. Your settings are either as before or as you saved them, never half; `/setup` shows them. Try again in a minute.", "Cela a pris trop de temps, je me suis arrêté. Vos réglages sont soit ceux d'avant, soit ceux que vous avez enregistrés, jamais à moitié ; `/configurer` les montre. Réessayez dans une minute.";
+    TOO_LONG_READING: "This took too long, so I stopped. Nothing was changed. Try again in a minute.", "Cela a pris trop de temps, je me suis arrêté. Rien n'a été modifié. Réessayez dans une minute.";
     FAILED: "Something broke on my side. Nothing was changed. Try again in a minute; if it stays like this, tell whoever runs me.", "Quelque chose a cassé de mon côté. Rien n'a été modifié. Réessayez dans une minute ; si cela persiste, prévenez la personne qui m'héberge.";
     FAILED_STORE: "I cannot reach my database right now. Nothing was changed and nothing is lost: counting goes on and catches up. Try again in a minute.", "Ma base de données est injoignable pour l'instant. Rien n'a été modifié et rien n'est perdu : le comptage continue et rattrapera. Réessayez dans une minute.";
     FAILED_QUEUE: "I could not queue this work, so it will not run. Nothing was changed. Try again in a minute.", "Je n'ai pas pu mettre ce travail en file, il n'aura donc pas lieu. Rien n'a été modifié. Réessayez dans une minute.";
@@ -61,7 +62,7 @@ texts! {
     SETUP_REVIEW_TITLE: "Summary", "Récapitulatif";
     SETUP_REVIEW: "This is what will be saved.", "Voici ce qui sera enregistré.";
     SETUP_SAVED_TITLE: "Saved ✅", "Enregistré ✅";
-    SETUP_SAVED: "All set. Try `/stats server`, or `/sync` to see whether I can see everything I need. Run `/setup` again whenever you like.", "C'est prêt. Essayez `/stats server`, ou `/sync` pour vérifier que je vois tout ce qu'il me faut. Relancez `/setup` quand vous voulez.";
+    SETUP_SAVED: "All set. Try `/stats server`, or `/sync` to see whether I can see everything I need. Run `/setup` again whenever you like.", "C'est prêt. Essayez `/stats serveur`, ou `/actualiser` pour vérifier que je vois tout ce qu'il me faut. Relancez `/configurer` quand vous voulez.";
     SETUP_CANCELLED: "Cancelled. Nothing was changed.", "Annulé. Rien n'a été modifié.";
     SETUP_CONFLICT_TITLE: "Somebody was quicker", "Quelqu'un a été plus rapide";
     SETUP_CONFLICT: "{who} saved other settings {when}, while you were choosing. Those below are in force. Yours are kept here until you decide.", "{who} a enregistré d'autres réglages {when}, pendant que vous choisissiez. Ceux ci-dessous sont en vigueur. Les vôtres sont gardés ici jusqu'à votre décision.";
@@ -98,13 +99,17 @@ texts! {
 
     // Sync.
     SYNC_TITLE: "Read again from Discord", "Relecture depuis Discord";
-    SYNC_READ: "{channels} channels ({voice} for voice) and {roles} roles were read; what I had cached of this server is forgotten.", "{channels} salons (dont {voice} vocaux) et {roles} rôles ont été relus ; ce que j'avais en cache de ce serveur est oublié.";
+    SYNC_READ: "{channels} ({voice} for voice) and {roles} were read; what I had cached of this server is forgotten.", "{channels} (dont {voice} pour la voix) et {roles} ont été relus ; ce que j'avais en cache de ce serveur est oublié.";
+    COUNT_CHANNEL: "{count} channel", "{count} salon";
+    COUNT_CHANNELS: "{count} channels", "{count} salons";
+    COUNT_ROLE: "{count} role", "{count} rôle";
+    COUNT_ROLES: "{count} roles", "{count} rôles";
     SYNC_FINE: "I can see and do everything the active modules need.", "Je vois et peux faire tout ce qu'exigent les modules actifs.";
     SYNC_LOOK: "Some things deserve a look:", "Quelques points à regarder :";
     SYNC_MEMBERS: "about {members}", "environ {members}";
     SYNC_MISSING: "Give my role these in *Server Settings → Roles*:", "Donnez-les à mon rôle dans *Paramètres du serveur → Rôles* :";
-    SYNC_HIDDEN: "I cannot see {count} channels, so nothing that happens there is counted: {channels}\nLet my role **View Channel** there, unless that is what you want.", "Je ne vois pas {count} salons ; ce qui s'y passe n'est donc pas compté : {channels}\nAccordez-y **Voir le salon** à mon rôle, sauf si c'est voulu.";
-    SYNC_NOT_THERE: "I am not a member of this server, or Discord hides it from me. Invite me again with the scope `bot`, then run `/sync`.", "Je ne suis pas membre de ce serveur, ou Discord me le cache. Invitez-moi de nouveau avec la portée `bot`, puis lancez `/sync`.";
+    SYNC_HIDDEN: "I cannot see {count}, so nothing that happens there is counted: {channels}\nLet my role **View Channel** there, unless that is what you want.", "Je ne vois pas {count} ; ce qui s'y passe n'est donc pas compté : {channels}\nAccordez-y **Voir le salon** à mon rôle, sauf si c'est voulu.";
+    SYNC_NOT_THERE: "I am not a member of this server, or Discord hides it from me. Invite me again with the scope `bot`, then run `/sync`.", "Je ne suis pas membre de ce serveur, ou Discord me le cache. Invitez-moi de nouveau avec la portée `bot`, puis lancez `/actualiser`.";
     SYNC_FAILED: "Discord gave an answer I could not read. What was cached is forgotten and will be read when it is needed. Try again later.", "Discord a donné une réponse que je n'ai pas pu lire. Le cache est vidé et sera relu au besoin. Réessayez plus tard.";
     SYNC_GAVE_UP: "I could not finish reading this server from Discord. Nothing was changed. Use `/sync` again in a few minutes; if it stays like this, tell whoever runs me.", "Je n'ai pas pu achever la relecture de ce serveur depuis Discord. Rien n'a été modifié. Relancez `/actualiser` dans quelques minutes ; si cela persiste, prévenez la personne qui m'héberge.";
     FIELD_MEMBERS: "Members", "Membres";
@@ -121,15 +126,17 @@ texts! {
 
     // Statistics.
     STATS_HEADING: "### {subject} · {period}", "### {subject} · {period}";
-    STATS_COMPARED: "Compared with the same span before.", "Par rapport à la même durée juste avant.";
+    STATS_COMPARED: "Compared with {days} days earlier, up to the same time of day.", "Par rapport à {days} jours plus tôt, jusqu'à la même heure.";
+    STATS_COMPARED_DAY: "Compared with the 24 hours before.", "Par rapport aux 24 heures précédentes.";
+    STATS_COMPARED_DAYS: "Trends leave out today and compare whole days with those {days} days earlier.", "Les tendances laissent de côté aujourd'hui et comparent les jours entiers à ceux de {days} jours plus tôt.";
     STATS_NO_DATA_BEFORE: "No data before, so no trend yet.", "Pas de données avant, donc pas encore de tendance.";
     STATS_FRESH: "Last counted {when}.", "Dernier comptage {when}.";
     STATS_GAPS: "⚠️ Discord could not deliver everything: {gaps}. What happened then is missing from these numbers.", "⚠️ Discord n'a pas pu tout livrer : {gaps}. Ce qui s'est passé alors manque à ces chiffres.";
-    STATS_NOT_SET_UP: "Days are counted in UTC: an administrator can choose this server's time zone with `/setup`.", "Les jours sont comptés en UTC : un administrateur peut choisir le fuseau du serveur avec `/setup`.";
-    STATS_NOTHING_YET: "I have not counted anything here yet. I count from the moment I join: write a message and ask again in a few seconds. If it stays empty, `/sync` tells whether I can see the channels.", "Je n'ai encore rien compté ici. Je compte dès mon arrivée : écrivez un message et redemandez dans quelques secondes. Si cela reste vide, `/sync` dit si je vois les salons.";
+    STATS_NOT_SET_UP: "Days are counted in UTC: an administrator can choose this server's time zone with `/setup`.", "Les jours sont comptés en UTC : un administrateur peut choisir le fuseau du serveur avec `/configurer`.";
+    STATS_NOTHING_YET: "I have not counted anything here yet. I count from the moment I join: write a message and ask again in a few seconds. If it stays empty, `/sync` tells whether I can see the channels.", "Je n'ai encore rien compté ici. Je compte dès mon arrivée : écrivez un message et redemandez dans quelques secondes. Si cela reste vide, `/actualiser` dit si je vois les salons.";
     STATS_NOTHING_HERE: "{subject}: nothing was counted in the {period}. Try a longer period.", "{subject} : rien n'a été compté ({period}). Essayez une durée plus longue.";
-    STATS_SWITCHED_OFF: "Analytics is switched off in this server. Whoever has **Manage Server** can switch it on with `/setup`.", "Les statistiques sont désactivées dans ce serveur. Qui a **Gérer le serveur** peut les activer avec `/setup`.";
-    STATS_MEMBER_FORBIDDEN: "Other members' numbers are only for those with **Administrator**, **Manage Server** or **View Server Insights**. Your own are yours: `/stats member` without a name.", "Les chiffres des autres membres sont réservés à qui a **Administrateur**, **Gérer le serveur** ou **Voir les analyses de serveur**. Les vôtres sont à vous : `/stats member` sans nom.";
+    STATS_SWITCHED_OFF: "Analytics is switched off in this server. Whoever has **Manage Server** can switch it on with `/setup`.", "Les statistiques sont désactivées dans ce serveur. Qui a **Gérer le serveur** peut les activer avec `/configurer`.";
+    STATS_MEMBER_FORBIDDEN: "Other members' numbers are only for those with **Administrator**, **Manage Server** or **View Server Insights**. Your own are yours: `/stats member` without a name.", "Les chiffres des autres membres sont réservés à qui a **Administrateur**, **Gérer le serveur** ou **Voir les analyses de serveur**. Les vôtres sont à vous : `/stats membre` sans nom.";
     STATS_CHANNEL_FORBIDDEN: "You cannot see that channel, so I keep its numbers to myself. Choose one you can see.", "Vous ne voyez pas ce salon, je garde donc ses chiffres pour moi. Choisissez-en un que vous voyez.";
     SUBJECT_SERVER: "Server", "Serveur";
     FIGURE_MESSAGES: "Messages", "Messages";
@@ -147,5 +154,6 @@ texts! {
     CHART_VOICE: "Voice (hours)", "Vocal (heures)";
     CHART_GAP: "No data received", "Rien reçu";
     CHART_UPDATED: "as of {time}", "à {time}";
+    CHART_UPDATED_DAY: "as of {day}, {time}", "le {day} à {time}";
     CHART_ALTERNATIVE: "Chart of the {period}: {figures}", "Graphique ({period}) : {figures}";
 }

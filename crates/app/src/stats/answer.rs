@@ -54,7 +54,7 @@ pub(super) async fn build(
     is_set_up: bool,
     now: Timestamp,
 ) -> Result<Answer, AppError> {
-    if !gathered.now.any && gathered.before.is_none() {
+    if !gathered.now.any && gathered.compared.is_none() {
         let text = texts::STATS_NOTHING_HERE.fill(
             language,
             &[
@@ -65,7 +65,7 @@ pub(super) async fn build(
         return Ok(Answer { content: Some(text), embed: None, picture: None });
     }
     let figures = figures(language, request.subject, &gathered);
-    let mut embed = embed(language, request, &figures, &gathered, ingested_at, is_set_up);
+    let mut embed = embed(language, request, zone, &figures, &gathered, ingested_at, is_set_up);
     let description = alternative(language, request.period, &figures);
     let chart = Chart {
         language,
@@ -102,8 +102,10 @@ struct Figure {
 }
 
 fn figures(language: Language, subject: Subject, gathered: &Gathered) -> Vec<Figure> {
-    let (now, before) = (gathered.now, gathered.before);
-    let trend = |of: fn(&Figures) -> u64| before.map(|before| change(of(&now), of(&before)).trend(language));
+    let (now, compared) = (gathered.now, gathered.compared);
+    let trend = |of: fn(&Figures) -> u64| {
+        compared.map(|compared| change(of(&compared.now), of(&compared.before)).trend(language))
+    };
     let plain = |label, value: u64, trend| {
         let value = number(language, value);
         Figure { label, long: value.clone(), value, trend }
@@ -138,6 +140,7 @@ fn figures(language: Language, subject: Subject, gathered: &Gathered) -> Vec<Fig
 fn embed(
     language: Language,
     request: Request,
+    zone: TimeZone,
     figures: &[Figure],
     gathered: &Gathered,
     ingested_at: Timestamp,
@@ -147,15 +150,25 @@ fn embed(
         language,
         &[("subject", &subject_words(language, request.subject)), ("period", period_words(language, request.period))],
     );
-    let compared = if gathered.before.is_some() { texts::STATS_COMPARED } else { texts::STATS_NO_DATA_BEFORE };
+    let compared = match (gathered.compared, request.subject) {
+        (None, _) => texts::STATS_NO_DATA_BEFORE,
+        (Some(_), Subject::Member(_)) => texts::STATS_COMPARED_DAYS,
+        (Some(_), _) if request.period == Period::Day => texts::STATS_COMPARED_DAY,
+        (Some(_), _) => texts::STATS_COMPARED,
+    };
+    let compared = compared.fill(language, &[("days", &request.period.days().to_string())]);
     let fresh = texts::STATS_FRESH.fill(language, &[("when", &format!("<t:{}:R>", ingested_at.as_secs()))]);
-    let mut lines = vec![heading, format!("{} {fresh}", compared.of(language))];
+    let mut lines = vec![heading, format!("{compared} {fresh}")];
     if !gathered.gaps.is_empty() {
         let mut named: Vec<_> = gathered
             .gaps
             .iter()
             .take(NAMED_GAPS)
-            .map(|gap| format!("<t:{}:f> – <t:{}:t>", gap.start.as_secs(), gap.end.as_secs()))
+            .map(|gap| {
+                let ends_the_same_day = zone.date_of(gap.start) == zone.date_of(gap.end);
+                let style = if ends_the_same_day { 't' } else { 'f' };
+                format!("<t:{}:f> – <t:{}:{style}>", gap.start.as_secs(), gap.end.as_secs())
+            })
             .collect();
         if gathered.gaps.len() > NAMED_GAPS {
             named.push("…".to_owned());
@@ -195,11 +208,14 @@ fn ranking(language: Language, title: Text, entries: Vec<(String, Figures)>) -> 
             }
             if figures.voice_millis >= 60_000 {
                 parts.push(format!("{} 🎙️", duration(language, figures.voice_millis / 60_000)));
+            } else if figures.voice_millis > 0 {
+                parts.push("< 1 min 🎙️".to_owned());
             }
             if figures.reactions > 0 {
                 parts.push(format!("{} ❤️", number(language, figures.reactions)));
             }
-            format!("{place}. {mention} · {}", parts.join(" · "))
+            parts.insert(0, format!("{place}. {mention}"));
+            parts.join(" · ")
         })
         .collect();
     Some(json!({ "name": title.of(language), "value": lines.join("\n"), "inline": false }))

@@ -32,7 +32,10 @@ pub fn change(now: u64, before: u64) -> Change {
     let percent = (apart * 200 + u128::from(before)) / (u128::from(before) * 2);
     match u64::try_from(percent).unwrap_or(u64::MAX) {
         0 => Change::Same,
-        1_000.. if now > before => Change::Times((now + before / 2) / before),
+        1_000.. if now > before => {
+            let times = (u128::from(now) + u128::from(before / 2)) / u128::from(before);
+            Change::Times(u64::try_from(times).unwrap_or(u64::MAX))
+        }
         percent => Change::Percent(now.cmp(&before), percent),
     }
 }

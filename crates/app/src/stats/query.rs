@@ -54,13 +54,22 @@ impl From<&Totals> for Figures {
     }
 }
 
+/// The figures of which a trend tells.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Comparison {
+    /// Those of the present that have a counterpart: all of them, or for a member those of complete days.
+    pub(super) now: Figures,
+    /// Their counterparts, as many local days earlier as the period has.
+    pub(super) before: Figures,
+}
+
 /// Everything an answer shows.
 #[derive(Debug, Clone)]
 pub(super) struct Gathered {
     pub(super) span: Span,
     pub(super) now: Figures,
     /// `None` when nothing was counted before, so that there is nothing to compare with.
-    pub(super) before: Option<Figures>,
+    pub(super) compared: Option<Comparison>,
     pub(super) bars: Vec<Bar>,
     pub(super) gaps: Vec<Span>,
     /// Members now, where known.
@@ -121,11 +130,15 @@ pub(super) async fn gather(
         Subject::Server => stats::latest_gauges(tx, guild).await?.and_then(|gauges| gauges.members),
         _ => None,
     };
-    let before = before(ctx, tx, guild, request, span, &days).await?;
+    let comparable = match request.subject {
+        Subject::Member(member) => stats::member_totals(tx, guild, member, complete(span, zone, now)).await?,
+        Subject::Server | Subject::Channel(..) => current.clone(),
+    };
+    let before = before(ctx, tx, guild, request, zone, now).await?;
     Ok(Gathered {
         span,
         now: Figures::from(&current),
-        before: before.any.then_some(before),
+        compared: before.any.then(|| Comparison { now: Figures::from(&comparable), before }),
         bars,
         gaps,
         members,
@@ -134,28 +147,32 @@ pub(super) async fn gather(
     })
 }
 
-/// The figures of the previous period, which hardly ever change.
+/// The figures that those of the present are compared with, which hardly ever change.
 async fn before(
     ctx: &Ctx,
     db: &mut PgConnection,
     guild: GuildId,
     request: Request,
-    span: Span,
-    days: &RangeInclusive<NaiveDate>,
+    zone: TimeZone,
+    now: Timestamp,
 ) -> Result<Figures, AppError> {
-    let past = span.previous();
+    let span = request.period.span(zone, now);
+    let past = request.period.previous(zone, span);
     let subject = match request.subject {
         Subject::Server => String::new(),
         Subject::Channel(channel, _) => format!("c{channel}"),
         Subject::Member(member) => format!("m{member}"),
     };
-    let key = format!("past1:{subject}:{}:{}", past.start.as_secs(), past.end.as_secs());
+    let key = format!("past2:{subject}:{}:{}:{zone}", past.start.as_secs(), past.end.as_secs());
     ctx.cache
         .get_or_load(guild, &key, PAST_TTL, async || {
             let totals = match request.subject {
                 Subject::Server => stats::guild_totals(db, guild, past).await?,
                 Subject::Channel(channel, _) => stats::channel_totals(db, guild, channel, past).await?,
-                Subject::Member(member) => stats::member_totals(db, guild, member, days_before(days)).await?,
+                Subject::Member(member) => {
+                    let days = earlier(&complete(span, zone, now), request.period.days());
+                    stats::member_totals(db, guild, member, days).await?
+                }
             };
             Ok(Figures::from(&totals))
         })
@@ -167,9 +184,13 @@ fn days(span: Span, zone: TimeZone) -> RangeInclusive<NaiveDate> {
     zone.date_of(span.start)..=zone.date_of(span.end.plus_millis(-1))
 }
 
-/// As many days, before these.
-fn days_before(days: &RangeInclusive<NaiveDate>) -> RangeInclusive<NaiveDate> {
-    let count = u64::try_from((*days.end() - *days.start()).num_days() + 1).unwrap_or(1);
+/// The local days of a span that are over: a day that goes on has no counterpart among whole days.
+fn complete(span: Span, zone: TimeZone, now: Timestamp) -> RangeInclusive<NaiveDate> {
+    zone.date_of(span.start)..=zone.date_of(now).pred_opt().unwrap_or_default()
+}
+
+/// The same days, so many days earlier.
+fn earlier(days: &RangeInclusive<NaiveDate>, count: u64) -> RangeInclusive<NaiveDate> {
     let back = |day: &NaiveDate| day.checked_sub_days(Days::new(count)).unwrap_or(*day);
     back(days.start())..=back(days.end())
 }
