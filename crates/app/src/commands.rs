@@ -14,7 +14,7 @@ use guildhall_domain::Permissions;
 use crate::language::{self as texts, Text};
 
 pub use diff::{Change, diff};
-pub use dispatch::{Origin, Outcome, dispatch};
+pub use dispatch::{Origin, Outcome, dispatch, too_long};
 pub use registration::registration;
 
 /// A slash command.

@@ -63,6 +63,16 @@ pub fn number(language: Language, value: u64) -> String {
     text
 }
 
+/// A number of things, with their name in the form it takes after that number.
+pub fn counted(language: Language, count: u64, one: Text, many: Text) -> String {
+    let is_one = match language {
+        Language::English => count == 1,
+        Language::French => count < 2,
+    };
+    let text = if is_one { one } else { many };
+    text.fill(language, &[("count", &number(language, count))])
+}
+
 /// A duration in hours and minutes: `321 h 05 min`, `12 min`.
 pub fn duration(language: Language, minutes: u64) -> String {
     match (minutes / 60, minutes % 60) {
@@ -98,6 +108,46 @@ mod tests {
             assert_eq!(names(text.en), names(text.fr), "{id}");
             assert!(text.en.chars().count() <= 1_500 && text.fr.chars().count() <= 1_500, "{id}");
         }
+    }
+
+    /// What looks like commands in a text: words after a slash that nothing precedes, such as "stats server".
+    fn commands(text: &str) -> Vec<&str> {
+        let quoted = text.split('`').skip(1).step_by(2).filter_map(|name| name.strip_prefix('/'));
+        let bare = text.split('`').step_by(2).flat_map(str::split_whitespace).filter_map(|word| word.strip_prefix('/'));
+        quoted.chain(bare).collect()
+    }
+
+    #[test]
+    fn a_command_is_called_what_the_reader_finds_in_the_menu() {
+        let declared = |language: Language| -> BTreeSet<String> {
+            let named = |en: &'static str, fr: &'static str| if language == Language::French { fr } else { en };
+            let mut names = BTreeSet::new();
+            for command in crate::commands::COMMANDS {
+                let name = named(command.name, command.french_name);
+                let inner = command.subcommands.iter().map(|s| named(s.name, s.french_name));
+                names.extend(inner.map(|inner| format!("{name} {inner}")));
+                names.insert(name.to_owned());
+            }
+            names
+        };
+        let mut seen = 0;
+        for language in [Language::English, Language::French] {
+            let declared = declared(language);
+            for (id, text) in CATALOGUE {
+                for name in commands(text.of(language)) {
+                    assert!(declared.contains(name), "{id}: /{name} is not in the menu in {language}");
+                    seen += 1;
+                }
+            }
+        }
+        assert!(seen > 15, "{seen}");
+    }
+
+    #[test]
+    fn one_thing_is_not_many() {
+        let channels = |language, count| counted(language, count, COUNT_CHANNEL, COUNT_CHANNELS);
+        assert_eq!([0, 1, 2].map(|n| channels(Language::English, n)), ["0 channels", "1 channel", "2 channels"]);
+        assert_eq!([0, 1, 2].map(|n| channels(Language::French, n)), ["0 salon", "1 salon", "2 salons"]);
     }
 
     #[test]

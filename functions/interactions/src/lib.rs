@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use guildhall_app::context::{Connect, ConnectError};
 use guildhall_app::interaction::{Action, Interaction};
-use guildhall_app::{Ctx, InvalidPublicKey, Reply, Verifier, WorkQueue, commands, language};
+use guildhall_app::{Ctx, InvalidPublicKey, Reply, Verifier, WorkQueue, commands};
 use guildhall_domain::{Clock, Timestamp};
 use guildhall_runtime::{ConfigError, Environment, Problem, Request, Response, telemetry};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -98,7 +98,7 @@ pub async fn handle(deps: &Deps, request: Request) -> Response {
             };
             (done.reply, done.what, outcome)
         }
-        Err(_) => (Reply::ephemeral(language::TOO_LONG.of(interaction.language)), "unknown", "timed out"),
+        Err(_) => (Reply::ephemeral(commands::too_long(&interaction).of(interaction.language)), "unknown", "timed out"),
     };
     let rendered = reply.render(interaction.id);
     let duration_ms = started.elapsed().as_secs_f64() * 1_000.0;

@@ -91,7 +91,8 @@ pub(super) fn ticks(language: Language, period: Period, span: Span, zone: TimeZo
     ticks
 }
 
-fn day(language: Language, day: u32, month0: u32) -> String {
+/// A day of the year: `Nov 22`, `22 nov.`.
+pub(super) fn day(language: Language, day: u32, month0: u32) -> String {
     match language {
         Language::English => format!("{} {day}", month(language, month0)),
         Language::French if day == 1 => format!("1er {}", month(language, month0)),

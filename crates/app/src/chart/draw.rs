@@ -5,6 +5,7 @@
 use std::cmp::Ordering;
 use std::fmt::Write as _;
 
+use chrono::Datelike as _;
 use guildhall_domain::{Span, Timestamp};
 
 use super::render::FONT_FAMILY;
@@ -267,7 +268,10 @@ fn foot(svg: &mut String, chart: &Chart) {
     if let Some(updated) = chart.updated {
         let local = chart.zone.local(updated);
         let at = local.format("%H:%M").to_string();
-        let words = texts::CHART_UPDATED.fill(chart.language, &[("time", &at)]);
+        let is_today = local.date_naive() == chart.zone.date_of(chart.now);
+        let text_of = if is_today { texts::CHART_UPDATED } else { texts::CHART_UPDATED_DAY };
+        let day = axis::day(chart.language, local.day(), local.month0());
+        let words = text_of.fill(chart.language, &[("day", &day), ("time", &at)]);
         text(svg, WIDTH - MARGIN, FOOT, 22.0, WORDS, "end", false, &words);
     }
 }

@@ -52,6 +52,16 @@ fn gaps_are_hatched_and_explained() {
 }
 
 #[test]
+fn numbers_that_are_not_of_today_carry_their_day() {
+    let mut chart = chart(Period::Week, 10, Vec::new());
+    assert!(chart.svg().contains("as of 18:16<"), "Kathmandu's clock");
+    chart.updated = Timestamp::parse_rfc3339("2026-11-21T18:14:00Z");
+    assert!(chart.svg().contains("as of Nov 21, 23:59<"));
+    chart.language = Language::French;
+    assert!(chart.svg().contains("le 21 nov. à 23:59<"));
+}
+
+#[test]
 fn words_cannot_break_the_document() {
     let mut chart = chart(Period::Day, 1, Vec::new());
     chart.tiles[0].value = "<&\"'>".to_owned();

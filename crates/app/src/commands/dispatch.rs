@@ -38,6 +38,15 @@ pub struct Origin<'a> {
     pub interaction: &'a Interaction,
 }
 
+/// What to say when an interaction took too long. Only the setup saves anything.
+pub fn too_long(interaction: &Interaction) -> texts::Text {
+    let handler = match &interaction.action {
+        Action::Command(command) => COMMANDS.iter().find(|c| c.name == command.name).map(|c| c.handler),
+        _ => Some(Handler::Setup),
+    };
+    if handler == Some(Handler::Setup) { texts::TOO_LONG } else { texts::TOO_LONG_READING }
+}
+
 /// Answers an interaction. `queue` takes what would take too long.
 pub async fn dispatch(ctx: &Ctx, queue: &WorkQueue, interaction: &Interaction) -> Outcome {
     let language = interaction.language;

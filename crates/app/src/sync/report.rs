@@ -7,7 +7,7 @@ use guildhall_domain::{GuildSettings, Language, Module, Permissions, Timestamp};
 use serde_json::json;
 
 use super::Structure;
-use crate::language::{self as texts, Text, number};
+use crate::language::{self as texts, Text, counted, number};
 use crate::reply::Message;
 
 /// How many channels are named; Discord's embeds have little room.
@@ -49,12 +49,12 @@ pub(super) fn report(language: Language, structure: &Structure, settings: &Guild
     let read = texts::SYNC_READ.fill(
         language,
         &[
-            ("channels", &number(language, count(&structure.channels, |c| c.kind != Channel::CATEGORY))),
+            ("channels", &channels(language, count(&structure.channels, |c| c.kind != Channel::CATEGORY))),
             (
                 "voice",
                 &number(language, count(&structure.channels, |c| matches!(c.kind, Channel::VOICE | Channel::STAGE))),
             ),
-            ("roles", &number(language, u64::try_from(structure.roles.len()).unwrap_or(u64::MAX))),
+            ("roles", &roles(language, u64::try_from(structure.roles.len()).unwrap_or(u64::MAX))),
         ],
     );
     let mut fields = Vec::new();
@@ -71,7 +71,7 @@ pub(super) fn report(language: Language, structure: &Structure, settings: &Guild
         if hidden.len() > NAMED_CHANNELS {
             names.push("…".to_owned());
         }
-        let total = number(language, u64::try_from(hidden.len()).unwrap_or(u64::MAX));
+        let total = channels(language, u64::try_from(hidden.len()).unwrap_or(u64::MAX));
         let value = texts::SYNC_HIDDEN.fill(language, &[("count", &total), ("channels", &names.join(" "))]);
         fields.push(json!({ "name": texts::FIELD_HIDDEN.of(language), "value": value, "inline": false }));
     }
@@ -84,6 +84,14 @@ pub(super) fn report(language: Language, structure: &Structure, settings: &Guild
         "fields": fields,
     });
     Message { embeds: vec![embed], ephemeral: true, ..Message::default() }
+}
+
+fn channels(language: Language, count: u64) -> String {
+    counted(language, count, texts::COUNT_CHANNEL, texts::COUNT_CHANNELS)
+}
+
+fn roles(language: Language, count: u64) -> String {
+    counted(language, count, texts::COUNT_ROLE, texts::COUNT_ROLES)
 }
 
 fn count(channels: &[Channel], which: impl Fn(&Channel) -> bool) -> u64 {
