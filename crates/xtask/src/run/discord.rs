@@ -111,13 +111,17 @@ pub(super) fn running(checkout: &Checkout) -> Result<Vec<i32>> {
     Ok(holders)
 }
 
+/// What a runner says when Discord's REST refuses the token, before there is a gateway to be closed.
+pub(super) const TOKEN_REFUSED: &str = "Discord refuses the token";
+
+pub(super) const NEW_TOKEN: &str =
+    "it is not valid\n  take a new one (developer portal, Bot, Reset Token) and put it into .env as DISCORD_TOKEN";
+
 /// What a gateway close code that forbids connecting again means to whoever has started this (Discord documentation,
 /// "Gateway Close Event Codes").
 pub(super) fn refusal(code: u16) -> String {
     let remedy = match code {
-        4004 => {
-            "the token is not valid\n  take a new one (developer portal, Bot, Reset Token) and put it into .env as DISCORD_TOKEN"
-        }
+        4004 => return format!("Discord does not accept the token (close code 4004): {NEW_TOKEN}"),
         4010 | 4011 => {
             "the number of shards is not right\n  remove RUNNER_SHARD_COUNT from .env: Discord then recommends one"
         }

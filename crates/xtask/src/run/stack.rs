@@ -133,11 +133,15 @@ pub(super) fn start(
     })?;
     let ready = format!("http://{admin}/readyz");
     let mut condition = Condition::Starting;
-    runner.wait_ready(Duration::from_secs(60), || {
+    let reached = runner.wait_ready(Duration::from_secs(60), || {
         condition =
             http::get(&ready, Duration::from_secs(2)).map_or(Condition::Starting, |answer| Condition::of(&answer));
         condition != Condition::Starting
-    })?;
+    });
+    if reached.is_err() && runner.last_words().contains(discord::TOKEN_REFUSED) {
+        bail!("Discord does not accept the token: {}", discord::NEW_TOKEN);
+    }
+    reached?;
     if let Condition::Refused(code) = condition {
         bail!("{}", discord::refusal(code));
     }
