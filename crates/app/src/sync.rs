@@ -165,7 +165,7 @@ async fn lease_and_work(ctx: &Ctx, discord: &Client, job: &SyncJob, until: Insta
         Begin::Done => return Ok(Finished::Before),
         Begin::Busy => return Err(JobError::Busy),
     };
-    let result = in_time(until, work(ctx, discord, job)).await;
+    let result = in_time(until, Box::pin(work(ctx, discord, job))).await;
     let record = async {
         let (mut db, now) = (connection(ctx).await?, ctx.clock.now());
         match &result {

@@ -10,6 +10,12 @@ use resvg::usvg::{Options, Tree, fontdb};
 /// The family that documents name.
 pub(super) const FONT_FAMILY: &str = "Noto Sans";
 
+/// How hard to compress. Of plain areas this makes smaller files without filters than harder levels do with them, in a
+/// third of the time; a level or two less is no quicker, and half as large again.
+const LEVEL: u8 = 3;
+/// What most pictures stay below.
+const INITIAL_BYTES: usize = 96 * 1_024;
+
 /// The chart could not be drawn, which is a defect: its document is our own.
 #[derive(Debug, thiserror::Error)]
 pub enum ChartError {
@@ -21,7 +27,7 @@ pub enum ChartError {
     Canvas,
     /// It cannot be compressed.
     #[error("the chart cannot be written as PNG")]
-    Encoding,
+    Encoding(#[from] png::EncodingError),
 }
 
 /// The fonts, read once: parsing them takes longer than drawing a chart. They are under the SIL Open Font Licence.
@@ -41,12 +47,30 @@ pub fn warm_up() {
 /// Draws a document.
 ///
 /// # Errors
-/// When the document is not SVG or has no size.
+/// When the document is not SVG, has no size, or cannot be compressed.
 pub fn png(svg: &str) -> Result<Vec<u8>, ChartError> {
     let options = Options { font_family: FONT_FAMILY.to_owned(), fontdb: Arc::clone(&FONTS), ..Options::default() };
     let tree = Tree::from_str(svg, &options)?;
     let size = tree.size().to_int_size();
     let mut canvas = Pixmap::new(size.width(), size.height()).ok_or(ChartError::Canvas)?;
     resvg::render(&tree, Transform::identity(), &mut canvas.as_mut());
-    canvas.encode_png().map_err(|_| ChartError::Encoding)
+    encode(&canvas)
+}
+
+/// Writes a canvas that is opaque everywhere, as every chart's ground is.
+fn encode(canvas: &Pixmap) -> Result<Vec<u8>, ChartError> {
+    let mut opaque = Vec::with_capacity(canvas.pixels().len() * 3);
+    for pixel in canvas.pixels() {
+        opaque.extend_from_slice(&[pixel.red(), pixel.green(), pixel.blue()]);
+    }
+    let mut file = Vec::with_capacity(INITIAL_BYTES);
+    let mut encoder = png::Encoder::new(&mut file, canvas.width(), canvas.height());
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_deflate_compression(png::DeflateCompression::Level(LEVEL));
+    encoder.set_filter(png::Filter::NoFilter);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(&opaque)?;
+    writer.finish()?;
+    Ok(file)
 }

@@ -33,7 +33,8 @@ fn every_period_becomes_a_png_light_enough_to_send_at_once() {
         assert_eq!(&png[..8], b"\x89PNG\r\n\x1a\n");
         let (width, height) = (&png[16..20], &png[20..24]);
         assert_eq!((width, height), (&1_000_u32.to_be_bytes()[..], &520_u32.to_be_bytes()[..]));
-        assert!(png.len() < 140 * 1_024, "{period:?}: {} bytes", png.len());
+        assert_eq!((png[24], png[25]), (8, 2), "eight bits each of red, green and blue, and no alpha");
+        assert!(png.len() < 110 * 1_024, "{period:?}: {} bytes", png.len());
         let decoded = resvg::tiny_skia::Pixmap::decode_png(&png).expect("decodes");
         let colours: std::collections::BTreeSet<_> =
             decoded.pixels().iter().map(|p| (p.red(), p.green(), p.blue())).collect();
