@@ -98,7 +98,7 @@ impl Fleet {
                 () = self.deps.journal.damaged() => bail!("the journal is damaged; the next start sets it aside"),
                 Some(ended) = self.shards.join_next() => {
                     let (shard, outcome) = ended?;
-                    self.ended(shard, outcome)?;
+                    self.ended(shard, outcome).await?;
                     look_at = Instant::now();
                 }
                 () = tokio::time::sleep_until(look_at) => look_at = self.look(&stop).await,
@@ -174,20 +174,24 @@ impl Fleet {
         tracing::info!(shard, "handing a shard over to another runner");
         let Some(stop) = self.active.remove(&shard) else { return };
         if stop.is_cancelled() {
-            // Closed for good: nothing runs that could hand the lease over.
-            let lease = self.leases.lock().remove(&shard);
-            self.deps.status.set(shard, None);
-            if let Some(lease) = lease
-                && let Err(error) = lease.release().await
-            {
-                tracing::warn!(shard, error = %error, "the lease could not be released and will expire");
-            }
-            return;
+            self.release(shard).await;
+        } else {
+            stop.cancel();
         }
-        stop.cancel();
     }
 
-    fn ended(&mut self, shard: u32, outcome: Outcome) -> anyhow::Result<()> {
+    /// Hands over a shard that was closed for good: nothing runs that could do it.
+    async fn release(&self, shard: u32) {
+        let lease = self.leases.lock().remove(&shard);
+        self.deps.status.set(shard, None);
+        if let Some(lease) = lease
+            && let Err(error) = lease.release().await
+        {
+            tracing::warn!(shard, error = %error, "the lease could not be released and will expire");
+        }
+    }
+
+    async fn ended(&mut self, shard: u32, outcome: Outcome) -> anyhow::Result<()> {
         match outcome {
             Outcome::HandedOver | Outcome::Lost => {
                 self.active.remove(&shard);
@@ -195,8 +199,10 @@ impl Fleet {
             }
             // The lease stays, so that no other runner runs into the same refusal.
             Outcome::Fatal(_) => {
-                if let Some(stop) = self.active.get(&shard) {
-                    stop.cancel();
+                match self.active.get(&shard) {
+                    Some(stop) => stop.cancel(),
+                    // It was being handed over when Discord closed it.
+                    None => self.release(shard).await,
                 }
             }
             Outcome::JournalUnusable => bail!("the journal is damaged; the next start sets it aside"),

@@ -133,9 +133,11 @@ impl Journal {
     pub async fn append(&self, entry: Entry, mark: Mark) -> Result<(), Unusable> {
         // A single envelope larger than the whole bound may pass alone.
         let wanted = u32::try_from(units(entry.body.len()).min(self.max_units)).map_err(|_| Unusable)?;
-        self.room.acquire_many(wanted).await.map_err(|_| Unusable)?.forget();
+        let room = self.room.acquire_many(wanted).await.map_err(|_| Unusable)?;
         self.writable().await?;
-        self.send(Command::Append { entry, mark }).await
+        self.send(Command::Append { entry, mark }).await?;
+        room.forget();
+        Ok(())
     }
 
     /// Raises a session's local watermark.

@@ -128,7 +128,8 @@ impl Lease {
     /// # Errors
     /// When the table cannot be written; the lease may expire then.
     pub async fn renew(&self) -> Result<(), TableError> {
-        let mut held = self.held.lock().await;
+        // Whoever writes a session renews the lease by it, and may take long: the other leases do not wait for that.
+        let Ok(mut held) = self.held.try_lock() else { return Ok(()) };
         if self.state.borrow().lost {
             return Ok(());
         }

@@ -31,6 +31,7 @@ pub mod status;
 pub mod watermark;
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,7 +39,7 @@ use anyhow::{Context as _, bail};
 use aws_config::SdkConfig;
 use aws_config::timeout::TimeoutConfig;
 pub use config::Config;
-use guildhall_domain::Clock;
+use guildhall_domain::{Clock, Timestamp};
 use guildhall_queue::Sqs;
 use guildhall_runtime::telemetry::chain;
 use tokio::task::JoinSet;
@@ -84,8 +85,7 @@ pub async fn run_with(config: Config, aws: &SdkConfig, clock: Clock, stop: Cance
         bail!("Discord recommends no shards at all; set RUNNER_SHARD_COUNT");
     }
 
-    // Unique, so that a lease can never be mistaken for that of an earlier process.
-    let holder: Arc<str> = format!("{}-{}-{}", config.holder, std::process::id(), clock.now().as_millis()).into();
+    let holder: Arc<str> = holder(&config.holder, clock.now()).into();
     let partitions = u32::try_from(config.queue_urls.len()).context("too many event queues")?;
     let (journal, found, thread) =
         Journal::open(&config.journal_dir, config.journal_max_bytes, &holder, partitions, clock.now())?;
@@ -151,6 +151,13 @@ pub async fn run_with(config: Config, aws: &SdkConfig, clock: Clock, stop: Cance
     ended
 }
 
+/// A name no other process has: containers have the same process ids, and may start in the same millisecond.
+fn holder(name: &str, now: Timestamp) -> String {
+    // The keys of the hasher are the operating system's random bits.
+    let random = RandomState::new().hash_one(now.as_millis());
+    format!("{name}-{}-{}-{random:016x}", std::process::id(), now.as_millis())
+}
+
 fn past(found: Found, holder: Arc<str>, shard_count: u32) -> (Identity, HashMap<u32, (Arc<str>, watermark::Mark)>) {
     let local = found
         .sessions
@@ -205,5 +212,17 @@ fn measure(journal: &Journal, max_bytes: u64) {
     {
         metrics::gauge!("journal_bytes").set(max_bytes.saturating_sub(free) as f64);
         metrics::gauge!("queue_depth", "queue" => "journal").set(journal.queue_depth() as f64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_holders_have_the_same_name() {
+        let now = Timestamp::from_secs(1_700_000_000);
+        let (one, other) = (holder("runner", now), holder("runner", now));
+        assert!(one.starts_with("runner-") && one != other, "{one} {other}");
     }
 }

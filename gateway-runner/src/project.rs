@@ -162,6 +162,9 @@ struct Counted {
     target: Option<u64>,
 }
 
+/// How far ahead of this machine's clock an instant of Discord's may be.
+const AHEAD_MILLIS: i64 = 5 * 60 * 1_000;
+
 const NOTHING: Counted = Counted { at: None, channel: None, member: None, target: None };
 
 impl Emit<'_> {
@@ -174,6 +177,11 @@ impl Emit<'_> {
         Ok(())
     }
 
+    /// Whether an instant that Discord gave can be right; one that cannot would be refused with its whole envelope.
+    fn is_plausible(&self, at: Timestamp) -> bool {
+        Timestamp::DISCORD_EPOCH <= at && at <= self.received.plus_millis(AHEAD_MILLIS)
+    }
+
     /// Counts one; an event outside a guild (a direct message) counts as nothing.
     fn count(&mut self, kind: EventKind, guild: Option<GuildId>, with: Counted) -> Result<(), Unreadable> {
         let Some(guild) = guild else { return Ok(()) };
@@ -182,7 +190,7 @@ impl Emit<'_> {
             return Err(Unreadable::ZeroId);
         }
         let body = EventBody::Count { kind, channel: with.channel, member: with.member, target: with.target };
-        self.push(guild, with.at.unwrap_or(self.received), body)
+        self.push(guild, with.at.filter(|at| self.is_plausible(*at)).unwrap_or(self.received), body)
     }
 
     fn frame(&mut self, dispatch: Dispatch, text: &str) -> Result<Option<MemberCount>, Unreadable> {
@@ -327,7 +335,8 @@ impl Emit<'_> {
     }
 
     fn thread(&mut self, kind: EventKind, thread: &payload::Thread) -> Result<(), Unreadable> {
-        let created = kind == EventKind::ThreadCreate;
+        // Discord also announces an old thread so, when the bot is added to it: then nobody created anything now.
+        let created = kind == EventKind::ThreadCreate && thread.newly_created;
         let with = Counted {
             at: created.then(|| thread.id.created_at()),
             channel: thread.parent_id,

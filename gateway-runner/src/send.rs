@@ -55,7 +55,7 @@ impl Sender {
                 let _elapsed = tokio::time::timeout(STEP_ASIDE, committed).await.is_err();
                 continue;
             }
-            pause = match self.send(&entries, &mut aside).await? {
+            pause = match self.deliver(&entries, &mut aside).await? {
                 true => FIRST_PAUSE,
                 false => {
                     tokio::time::sleep(pause).await;
@@ -65,8 +65,26 @@ impl Sender {
         }
     }
 
-    /// Sends one batch; `false` asks for a pause.
-    async fn send(&self, entries: &[Entry], aside: &mut HashMap<i64, Instant>) -> Result<bool, Unusable> {
+    /// Sends one batch, or its envelopes one by one when SQS finds fault with the whole; `false` asks for a pause.
+    async fn deliver(&self, entries: &[Entry], aside: &mut HashMap<i64, Instant>) -> Result<bool, Unusable> {
+        match self.send(entries, aside).await? {
+            Sent::Batch { complete } => Ok(complete),
+            Sent::Failed => Ok(false),
+            Sent::Refused => {
+                let mut complete = true;
+                for entry in entries {
+                    match self.send(std::slice::from_ref(entry), aside).await? {
+                        Sent::Batch { complete: taken } => complete &= taken,
+                        Sent::Failed => return Ok(false),
+                        Sent::Refused => step_aside(entry, aside),
+                    }
+                }
+                Ok(complete)
+            }
+        }
+    }
+
+    async fn send(&self, entries: &[Entry], aside: &mut HashMap<i64, Instant>) -> Result<Sent, Unusable> {
         let bodies: Vec<_> = entries.iter().map(|entry| (entry.id.to_string(), entry.body.clone())).collect();
         let rejected = match self.sqs.send_batch(&self.queue_url, &bodies).await {
             Ok(rejected) => rejected,
@@ -77,7 +95,7 @@ impl Sender {
                     error = chain(&error),
                     "the event queue does not accept messages; they stay in the journal"
                 );
-                return Ok(false);
+                return Ok(if error.is_senders_fault() { Sent::Refused } else { Sent::Failed });
             }
         };
         let mut accepted = Vec::with_capacity(entries.len());
@@ -97,8 +115,7 @@ impl Sender {
                 "the event queue rejected an envelope; it stays in the journal"
             );
             if rejection.sender_fault {
-                // Perhaps the queue allows smaller messages only; the operator can mend that, the envelope waits.
-                aside.insert(entry.id, Instant::now() + STEP_ASIDE);
+                step_aside(entry, aside);
             } else {
                 complete = false;
             }
@@ -109,6 +126,29 @@ impl Sender {
         for entry in accepted {
             self.marks.accepted(&entry.session, entry.id, entry.first_event);
         }
-        Ok(complete)
+        Ok(Sent::Batch { complete })
     }
+}
+
+/// What became of a call.
+enum Sent {
+    /// SQS took the call; `complete` unless it asks to send some of it again.
+    Batch { complete: bool },
+    /// SQS did not take the call, and may later.
+    Failed,
+    /// SQS finds fault with the call as such.
+    Refused,
+}
+
+/// Perhaps the queue allows smaller messages only, which the operator can mend: the envelope waits, the others go on.
+fn step_aside(entry: &Entry, aside: &mut HashMap<i64, Instant>) {
+    metrics::counter!("envelopes_set_aside_total").increment(1);
+    tracing::error!(
+        id = entry.id,
+        shard = %entry.shard,
+        bytes = entry.body.len(),
+        class = entry.class.name(),
+        "the event queue will not take this envelope as it is; it stays in the journal and is tried again"
+    );
+    aside.insert(entry.id, Instant::now() + STEP_ASIDE);
 }

@@ -103,7 +103,8 @@ pub async fn run(
         Ok(mut reader) => {
             let end = tokio::select! {
                 end = reader.read(&stop) => end,
-                () = deps.gate.serve(&slot, &lease) => End::Lost,
+                // Reading learns of a lost lease by itself, where nothing is cut off.
+                () = async { deps.gate.serve(&slot, &lease).await; std::future::pending().await } => End::Lost,
             };
             reader.finish(end).await
         }
@@ -135,6 +136,8 @@ struct Reader<'a> {
     advanced: u64,
     events: Vec<Event>,
     closed: Vec<Batch>,
+    /// The id of the first closed envelope, once it is registered.
+    next_id: Option<i64>,
 }
 
 impl<'a> Reader<'a> {
@@ -165,14 +168,12 @@ impl<'a> Reader<'a> {
             {
                 deadline.as_mut().reset(due);
             }
-            if matches!(self.shard.state(), ShardState::Disconnected { .. }) {
+            let disconnected = matches!(self.shard.state(), ShardState::Disconnected { .. });
+            if disconnected {
                 self.disconnected();
-                tokio::select! {
-                    biased;
-                    () = stop.cancelled() => return End::Stop,
-                    fresh = lease.fresh() => if fresh.is_err() { return End::Lost },
-                }
             }
+            // Only connecting waits for the lease; what was read is sent on meanwhile.
+            let forbidden = disconnected && !lease.is_fresh();
             let step = tokio::select! {
                 biased;
                 () = stop.cancelled() => return End::Stop,
@@ -189,7 +190,8 @@ impl<'a> Reader<'a> {
                     Ok(())
                 }
                 _ = advance.tick() => self.advance().await,
-                item = self.shard.next() => self.burst(item).await,
+                fresh = lease.fresh(), if forbidden => fresh.map_err(End::from),
+                item = self.shard.next(), if !forbidden => self.burst(item).await,
             };
             let step = match step {
                 Ok(()) => self.submit().await.map(drop).map_err(End::from),
@@ -340,11 +342,12 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Hands closed envelopes to the journal; gives back their ids.
+    /// Hands closed envelopes to the journal; gives back their ids. When it is cut off, nothing is lost: an envelope
+    /// stays, with its id, until the journal has it.
     async fn submit(&mut self) -> Result<Vec<i64>, Unusable> {
         let mut ids = Vec::new();
-        for batch in self.closed.drain(..) {
-            let id = self.deps.journal.next_id();
+        while let Some(batch) = self.closed.first() {
+            let id = *self.next_id.get_or_insert_with(|| self.deps.journal.next_id());
             let session: Arc<str> = match &self.batcher {
                 Some(batcher) if *batcher.origin().session_id == *batch.envelope.session_id => {
                     batcher.origin().session_id.clone()
@@ -362,6 +365,8 @@ impl<'a> Reader<'a> {
             };
             self.deps.marks.submitted(&session, id, batch.first_event, batch.first_at, Some(batch.mark));
             self.deps.journal.append(entry, batch.mark).await?;
+            self.next_id = None;
+            self.closed.remove(0);
             ids.push(id);
         }
         Ok(ids)

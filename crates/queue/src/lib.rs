@@ -15,6 +15,11 @@ pub const MAX_BATCH_ENTRIES: usize = 10;
 /// The most bytes one message, or all messages of one batch, may have (Amazon SQS, "Quotas").
 pub const MAX_BATCH_BYTES: usize = 1_048_576;
 
+/// How long a connection, an attempt and a call with all its repetitions may take.
+const CONNECT: Duration = Duration::from_secs(2);
+const ATTEMPT: Duration = Duration::from_secs(10);
+const OPERATION: Duration = Duration::from_secs(25);
+
 /// A client of SQS.
 #[derive(Debug, Clone)]
 pub struct Sqs {
@@ -57,6 +62,14 @@ impl SendError {
         Self { code, source: Detail(DisplayErrorContext(error).to_string()) }
     }
 
+    /// Whether what was sent is at fault (too long, or with characters SQS does not take), so that the same call never
+    /// succeeds.
+    pub fn is_senders_fault(&self) -> bool {
+        ["BatchRequestTooLong", "InvalidParameterValue", "InvalidMessageContents"]
+            .iter()
+            .any(|code| self.code.ends_with(code))
+    }
+
     /// Whether the queue does not exist, which no repetition mends.
     pub fn is_missing_queue(&self) -> bool {
         self.code.ends_with("QueueDoesNotExist") || self.code.ends_with("NonExistentQueue")
@@ -68,16 +81,18 @@ impl Sqs {
     ///
     /// Nothing is sent until the first call.
     pub async fn connect() -> Self {
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(Duration::from_secs(2))
-            .operation_attempt_timeout(Duration::from_secs(10))
-            .build();
-        Self::from_config(&aws_config::from_env().timeout_config(timeouts).load().await)
+        Self::from_config(&aws_config::load_from_env().await)
     }
 
-    /// A client with this configuration.
+    /// A client with this configuration, but with time limits of its own: a call never waits for ever.
     pub fn from_config(config: &aws_config::SdkConfig) -> Self {
-        Self { client: Client::new(config) }
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT)
+            .operation_attempt_timeout(ATTEMPT)
+            .operation_timeout(OPERATION)
+            .build();
+        let config = aws_sdk_sqs::config::Builder::from(config).timeout_config(timeouts).build();
+        Self { client: Client::from_conf(config) }
     }
 
     /// Sends one message.
@@ -113,5 +128,22 @@ impl Sqs {
                 Some(Rejected { id: id.clone(), sender_fault: failed.sender_fault(), code: failed.code().to_owned() })
             })
             .collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_client_has_time_limits() {
+        let config = aws_config::SdkConfig::builder().behavior_version(aws_config::BehaviorVersion::latest()).build();
+        let Sqs { client } = Sqs::from_config(&config);
+        let timeouts = client.config().timeout_config().expect("set");
+        assert_eq!(timeouts.connect_timeout(), Some(CONNECT));
+        assert_eq!(
+            (timeouts.operation_attempt_timeout(), timeouts.operation_timeout()),
+            (Some(ATTEMPT), Some(OPERATION))
+        );
     }
 }

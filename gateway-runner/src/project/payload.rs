@@ -123,6 +123,9 @@ pub(super) struct Thread {
     pub(super) guild_id: Option<GuildId>,
     pub(super) parent_id: Option<ChannelId>,
     pub(super) owner_id: Option<UserId>,
+    /// Only with `THREAD_CREATE`, and only when the thread did not exist before.
+    #[serde(default)]
+    pub(super) newly_created: bool,
 }
 
 /// `INVITE_CREATE` and `INVITE_DELETE`.

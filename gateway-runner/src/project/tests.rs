@@ -119,6 +119,23 @@ fn voice_names_the_channel_entered_or_none() {
 }
 
 #[test]
+fn an_instant_that_cannot_be_right_gives_way_to_the_time_of_reading() {
+    for (joined_at, at) in [
+        ("1970-01-01T00:00:00+00:00", RECEIVED),
+        ("2014-12-31T23:59:59.999+00:00", RECEIVED),
+        ("2015-01-01T00:00:00+00:00", Timestamp::DISCORD_EPOCH),
+        ("2023-11-14T22:18:20+00:00", RECEIVED.plus_millis(300_000)),
+        ("2023-11-14T22:18:20.001+00:00", RECEIVED),
+        ("9999-12-31T23:59:59+00:00", RECEIVED),
+    ] {
+        let joined = json!({ "guild_id": "10", "user": user(30), "joined_at": joined_at });
+        assert_eq!(lines("GUILD_MEMBER_ADD", &joined)[0].5, at, "{joined_at}");
+    }
+    let future = json!({ "id": (1_u64 << 62).to_string(), "channel_id": "20", "guild_id": "10", "author": user(30) });
+    assert_eq!(lines("MESSAGE_CREATE", &future)[0].5, RECEIVED);
+}
+
+#[test]
 fn audit_log_entries_name_actor_and_target() {
     let entry = json!({
         "guild_id": "10", "id": SNOWFLAKE.to_string(), "user_id": "30", "target_id": "31", "action_type": 22,
@@ -193,6 +210,11 @@ fn threads_count_in_their_parent_and_invites_for_their_inviter() {
     let by = |kind, member, at| vec![(kind, 10, Some(20), member, Some(SNOWFLAKE), at)];
     assert_eq!(lines("THREAD_CREATE", &thread), by(EventKind::ThreadCreate, Some(30), SNOWFLAKE_AT));
     assert_eq!(lines("THREAD_UPDATE", &thread), by(EventKind::ThreadUpdate, None, RECEIVED));
+    let mut shown = thread.clone();
+    shown["newly_created"] = json!(false);
+    assert_eq!(lines("THREAD_CREATE", &shown), by(EventKind::ThreadCreate, None, RECEIVED), "the bot was added to it");
+    shown.as_object_mut().expect("an object").remove("newly_created");
+    assert_eq!(lines("THREAD_CREATE", &shown), by(EventKind::ThreadCreate, None, RECEIVED));
     let deleted = json!({ "id": SNOWFLAKE.to_string(), "guild_id": "10", "parent_id": "20", "type": 11 });
     assert_eq!(lines("THREAD_DELETE", &deleted), by(EventKind::ThreadDelete, None, RECEIVED));
 

@@ -64,6 +64,7 @@ impl<'a> Reader<'a> {
             advanced: 0,
             events: Vec::new(),
             closed: Vec::new(),
+            next_id: None,
         };
         match (&record, resumable) {
             (Some(record), Some(_)) => reader.take_up(record, from(record)).await?,

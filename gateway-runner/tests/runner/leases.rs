@@ -103,6 +103,23 @@ async fn the_watermark_follows_and_gaps_stay_until_accepted() {
 }
 
 #[tokio::test]
+async fn a_session_that_cannot_be_written_holds_up_no_renewal() {
+    let aws = Aws::new("held-up").await;
+    let table = aws.table(system_clock());
+    let term = Duration::from_secs(10);
+    let lease = Lease::take(&table, SHARD, None, &"me".into(), term, &Watermarks::default()).await;
+    let lease = lease.expect("writable").expect("free");
+    aws.dynamo.delete_table().table_name(&aws.name).send().await.expect("deleted");
+    let writing = lease.put_session(record("s"));
+    let renewed = tokio::time::timeout(Duration::from_secs(5), lease.renew());
+    tokio::select! {
+        biased;
+        written = writing => panic!("there is no table: {written:?}"),
+        renewed = renewed => assert!(renewed.expect("it does not wait").is_ok()),
+    }
+}
+
+#[tokio::test]
 async fn a_lost_lease_is_noticed_and_forbids_connecting() {
     let aws = Aws::new("noticed").await;
     let table = aws.table(system_clock());
