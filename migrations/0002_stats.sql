@@ -95,8 +95,9 @@ CREATE INDEX member_stats_by_voice ON member_stats (guild_id, voice_millis DESC)
 CREATE INDEX member_stats_by_score ON member_stats (guild_id, score DESC);
 
 -- Who went into which voice channel (NULL: out of voice), in the order the gateway said it. Time in voice is derived:
--- a row stands until the member's next row, or until the guild's next roster. counted_until is the part of that the
--- counters hold; NULL in a row with a channel: the member is there now.
+-- a row stands until the member's next row, or until the guild's next roster, but not from one session into another
+-- across the first one's coverage gap. counted_until is the part of that the counters hold; NULL in a row with a channel:
+-- the member is there now.
 CREATE TABLE voice_transitions (
     guild_id bigint NOT NULL,
     user_id bigint NOT NULL,
@@ -114,6 +115,8 @@ CREATE TABLE voice_transitions (
 CREATE INDEX voice_transitions_open ON voice_transitions (guild_id)
     WHERE channel_id IS NOT NULL AND counted_until IS NULL;
 CREATE INDEX voice_transitions_by_age ON voice_transitions (at);
+-- For the day the session is lost.
+CREATE INDEX voice_transitions_by_session ON voice_transitions (session_id);
 
 -- Moments at which everyone left voice; who stayed has a transition in the same frame.
 CREATE TABLE voice_rosters (
@@ -146,6 +149,7 @@ CREATE TABLE coverage_gaps (
     PRIMARY KEY (shard_id, shard_count, lost_session)
 );
 CREATE INDEX coverage_gaps_by_end ON coverage_gaps (gap_to);
+CREATE INDEX coverage_gaps_by_session ON coverage_gaps (lost_session);
 
 -- Hours whose snapshot is older than their counters. The row lock hands an hour over between ingest and rollup.
 CREATE TABLE dirty_hours (

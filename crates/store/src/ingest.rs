@@ -2,7 +2,7 @@
 //!
 //! [`apply`] is one transaction over many envelopes:
 //!
-//! 1. lock the rows of their sessions and classes, in order, and drop the events whose sequence was counted before;
+//! 1. lock their sessions, those they report lost alone, and the rows of their sessions and classes, in order, and drop the events whose sequence was counted before;
 //! 2. upsert gauges and coverage gaps, which have identities of their own;
 //! 3. lock the rows of the guilds that change, in order: from here on a guild's numbers change in one transaction at a
 //!    time, so that time in voice can be derived from what is stored;
@@ -10,14 +10,15 @@
 //! 5. upsert the counters in the order of their keys, mark the hours whose snapshots are now old, add the sequences.
 //!
 //! **Invariant:** a redelivery, a replay, an overlap or another order of delivery ends in the same numbers.
-//! **Invariant:** every lock is taken in the same order by everybody (sequences, gauges and gaps, guilds, the rest by
-//! guild), so ingest never deadlocks with itself.
+//! **Invariant:** every lock is taken in the same order by everybody (sessions, sequences, gauges and gaps, guilds,
+//! the rest by guild), so ingest never deadlocks with itself.
 //! **Invariant:** no counter is written outside this transaction, and none is derived later from raw events, which are
 //! gone after thirty days.
 
 mod check;
 mod copy;
 mod counters;
+mod gaps;
 mod guilds;
 mod ranges;
 mod sources;
@@ -63,6 +64,7 @@ struct Fresh<'a> {
 pub async fn apply(db: &mut PgConnection, envelopes: &[&Envelope], now: Timestamp) -> Result<Applied, StoreError> {
     let mut tx = db.begin().await?;
     Limits::INGEST.set(&mut tx).await?;
+    gaps::lock(&mut tx, envelopes).await?;
     let mut sources = sources::lock(&mut tx, envelopes, now).await?;
     let mut fresh = Vec::new();
     let mut applied = Applied::default();
@@ -87,7 +89,10 @@ pub async fn apply(db: &mut PgConnection, envelopes: &[&Envelope], now: Timestam
     for (guild, slot) in guilds::upsert_gauges(&mut tx, envelopes).await? {
         changes.note_gauge(guild, slot);
     }
-    guilds::upsert_gaps(&mut tx, envelopes).await?;
+    let lost = gaps::upsert(&mut tx, envelopes).await?;
+    for (guild, at) in voice::guilds_of(&mut tx, &lost).await? {
+        changes.note_stay(guild, at);
+    }
     let guilds = guilds::lock(&mut tx, &changes, now).await?;
     applied.guilds = guilds.len() as u64;
 
@@ -96,7 +101,7 @@ pub async fn apply(db: &mut PgConnection, envelopes: &[&Envelope], now: Timestam
         count(&mut tally, &guilds, event);
     }
     copy::events(&mut tx, &fresh).await?;
-    voice::apply(&mut tx, &fresh, &guilds, &mut tally).await?;
+    voice::apply(&mut tx, &fresh, &lost, &guilds, &mut tally).await?;
     counters::upsert(&mut tx, &tally, &guilds).await?;
     counters::mark_hours(&mut tx, &tally, &changes, now).await?;
     sources.store(&mut tx, now).await?;

@@ -1,4 +1,4 @@
-//! Guilds: their rows, which are also the lock under which their numbers change, their zones, gauges and gaps.
+//! Guilds: their rows, which are also the lock under which their numbers change, their zones and gauges.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -42,6 +42,11 @@ impl Changes {
     pub(super) fn note_gauge(&mut self, guild: GuildId, slot: Timestamp) {
         self.change(guild, slot);
         self.gauge_hours.insert((guild.to_db(), hour_of(slot)));
+    }
+
+    /// Locks the guild, of which something at this instant is counted anew.
+    pub(super) fn note_stay(&mut self, guild: GuildId, at: Timestamp) {
+        self.change(guild, at);
     }
 
     /// The hours whose snapshots hold another gauge now.
@@ -193,48 +198,4 @@ pub(super) async fn upsert_gauges(
     .fetch_all(db)
     .await?;
     Ok(changed.into_iter().map(|row| (GuildId::from_db(row.guild_id), Timestamp::from_utc(row.slot))).collect())
-}
-
-/// Stores the envelopes' coverage gaps. Two reports of one lost session make one gap that holds both.
-pub(super) async fn upsert_gaps(db: &mut PgConnection, envelopes: &[&Envelope]) -> Result<(), StoreError> {
-    let mut gaps: BTreeMap<(i32, i32, &str), (i64, Timestamp, Timestamp)> = BTreeMap::new();
-    for envelope in envelopes {
-        for gap in &envelope.gaps {
-            let int4 = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
-            let after_seq = i64::try_from(gap.after_seq).unwrap_or(i64::MAX);
-            let merged = gaps
-                .entry((int4(envelope.shard.id), int4(envelope.shard.count), gap.lost_session.as_str()))
-                .or_insert((after_seq, gap.from, gap.to));
-            *merged = (merged.0.min(after_seq), merged.1.min(gap.from), merged.2.max(gap.to));
-        }
-    }
-    if gaps.is_empty() {
-        return Ok(());
-    }
-    let shard_ids: Vec<i32> = gaps.keys().map(|(id, ..)| *id).collect();
-    let shard_counts: Vec<i32> = gaps.keys().map(|(_, count, _)| *count).collect();
-    let sessions: Vec<String> = gaps.keys().map(|(_, _, session)| (*session).to_owned()).collect();
-    let after_seqs: Vec<i64> = gaps.values().map(|gap| gap.0).collect();
-    let from: Vec<_> = gaps.values().map(|gap| gap.1.to_utc()).collect();
-    let to: Vec<_> = gaps.values().map(|gap| gap.2.to_utc()).collect();
-    sqlx::query!(
-        "INSERT INTO coverage_gaps AS known (shard_id, shard_count, lost_session, after_seq, gap_from, gap_to)
-         SELECT shard_id, shard_count, lost_session, after_seq, gap_from, gap_to
-         FROM unnest($1::integer[], $2::integer[], $3::text[], $4::bigint[], $5::timestamptz[], $6::timestamptz[])
-             AS new (shard_id, shard_count, lost_session, after_seq, gap_from, gap_to)
-         ORDER BY shard_id, shard_count, lost_session COLLATE \"C\"
-         ON CONFLICT (shard_id, shard_count, lost_session) DO UPDATE SET
-             after_seq = least(known.after_seq, excluded.after_seq),
-             gap_from = least(known.gap_from, excluded.gap_from),
-             gap_to = greatest(known.gap_to, excluded.gap_to)",
-        &shard_ids,
-        &shard_counts,
-        &sessions,
-        &after_seqs,
-        &from,
-        &to,
-    )
-    .execute(db)
-    .await?;
-    Ok(())
 }

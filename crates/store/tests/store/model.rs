@@ -7,7 +7,7 @@ use guildhall_domain::{
     ChannelId, EventKind, GuildId, GuildSettings, PriorityClass, ShardId, TimeZone, Timestamp, UserId,
 };
 use guildhall_store::{PgPool, settings};
-use guildhall_wire::{Envelope, Event, EventBody, SeqRange};
+use guildhall_wire::{CoverageGap, Envelope, Event, EventBody, SeqRange};
 use proptest::prelude::*;
 use rand::rngs::SmallRng;
 use rand::seq::SliceRandom as _;
@@ -20,6 +20,8 @@ const VOICE_MILLIS: i16 = 100;
 struct Session {
     id: &'static str,
     started: Timestamp,
+    /// From when on nothing is known of it, if it was lost.
+    lost: Option<Timestamp>,
     frames: Vec<Vec<Event>>,
 }
 
@@ -44,7 +46,9 @@ fn history(random: &mut SmallRng) -> Vec<Session> {
             let instant = now.plus_millis(random.random_range(-5_000..5_000));
             frames.push(frame(random, seq, instant));
         }
-        sessions.push(Session { id, started, frames });
+        let lost = random.random_bool(0.6).then(|| now.plus_millis(-random.random_range(0..3_600_000)));
+        now = now.plus_millis(random.random_range(0..1_800_000));
+        sessions.push(Session { id, started, lost, frames });
     }
     sessions
 }
@@ -117,6 +121,35 @@ fn cut(random: &mut SmallRng, session: &Session) -> Vec<Envelope> {
     envelopes
 }
 
+/// Every report of the loss of a session: the one that tells when it began, one that does not know so well, and one of a
+/// shard that has neither guild.
+fn gaps(sessions: &[Session]) -> Vec<Envelope> {
+    let mut envelopes = Vec::new();
+    for session in sessions {
+        let Some(lost) = session.lost else { continue };
+        for (shard, millis) in [(0, 0), (0, 900_000), (1, -900_000)] {
+            let from = lost.plus_millis(millis);
+            envelopes.push(Envelope {
+                shard: ShardId { id: shard, count: shard + 1 },
+                session_id: "later".to_owned(),
+                session_started: from,
+                class: PriorityClass::Critical,
+                class_map: 1,
+                range: None,
+                events: Vec::new(),
+                gauges: Vec::new(),
+                gaps: vec![CoverageGap {
+                    lost_session: session.id.to_owned(),
+                    after_seq: 1,
+                    from,
+                    to: from.plus_millis(60_000),
+                }],
+            });
+        }
+    }
+    envelopes
+}
+
 type Cells = BTreeMap<(u64, String, u64, u64, i16), i64>;
 type Quarters = BTreeMap<(u64, u64, Timestamp, i16), i64>;
 
@@ -124,26 +157,34 @@ type Quarters = BTreeMap<(u64, u64, Timestamp, i16), i64>;
 struct Model {
     days: Cells,
     quarters: Quarters,
-    /// Where each member is, since when.
-    present: BTreeMap<(GuildId, UserId), (ChannelId, Timestamp)>,
+    /// Where each member is, since when, and when what is known of the session that said so ends.
+    present: BTreeMap<(GuildId, UserId), Stay>,
+}
+
+struct Stay {
+    channel: ChannelId,
+    since: Timestamp,
+    session: &'static str,
+    lost: Option<Timestamp>,
 }
 
 impl Model {
     fn of(sessions: &[Session]) -> Self {
         let mut model = Self::default();
-        for event in sessions.iter().flat_map(|session| session.frames.iter().flatten()) {
+        let frames = sessions.iter().flat_map(|session| session.frames.iter().map(move |frame| (session, frame)));
+        for (session, event) in frames.flat_map(|(session, frame)| frame.iter().map(move |event| (session, event))) {
             match event.body {
                 EventBody::Count { kind, channel, member, .. } => {
                     let key = (event.guild, channel.map_or(0, ChannelId::get), member.map_or(0, UserId::get));
                     model.add(key, i16::from(kind.code()), event.at, zone_at(event.guild, event.at), 1);
                     match kind {
-                        EventKind::VoiceState => model.moves(event, member.expect("a member"), channel),
-                        EventKind::GuildDelete => model.empty(event),
+                        EventKind::VoiceState => model.moves(session, event, member.expect("a member"), channel),
+                        EventKind::GuildDelete => model.empty(session, event),
                         _ => {}
                     }
                 }
-                EventBody::VoiceRoster => model.empty(event),
-                EventBody::VoicePresent { member, channel } => model.moves(event, member, Some(channel)),
+                EventBody::VoiceRoster => model.empty(session, event),
+                EventBody::VoicePresent { member, channel } => model.moves(session, event, member, Some(channel)),
             }
         }
         model
@@ -156,23 +197,28 @@ impl Model {
         *self.quarters.entry((guild, channel, bucket, kind)).or_default() += n;
     }
 
-    fn moves(&mut self, event: &Event, member: UserId, channel: Option<ChannelId>) {
-        self.leaves(event.guild, member, event.at);
+    fn moves(&mut self, session: &Session, event: &Event, member: UserId, channel: Option<ChannelId>) {
+        self.leaves(session, event.guild, member, event.at);
         if let Some(channel) = channel {
-            self.present.insert((event.guild, member), (channel, event.at));
+            let stay = Stay { channel, since: event.at, session: session.id, lost: session.lost };
+            self.present.insert((event.guild, member), stay);
         }
     }
 
-    fn empty(&mut self, event: &Event) {
+    fn empty(&mut self, session: &Session, event: &Event) {
         let all: Vec<_> = self.present.keys().filter(|(guild, _)| *guild == event.guild).copied().collect();
         for (guild, member) in all {
-            self.leaves(guild, member, event.at);
+            self.leaves(session, guild, member, event.at);
         }
     }
 
     /// Millisecond by millisecond would be plainest; second by second is quick enough, and exact at both ends.
-    fn leaves(&mut self, guild: GuildId, member: UserId, until: Timestamp) {
-        let Some((channel, since)) = self.present.remove(&(guild, member)) else { return };
+    fn leaves(&mut self, session: &Session, guild: GuildId, member: UserId, mut until: Timestamp) {
+        let Some(stay) = self.present.remove(&(guild, member)) else { return };
+        let Stay { channel, since, .. } = stay;
+        if let Some(lost) = stay.lost.filter(|_| stay.session != session.id) {
+            until = until.min(lost);
+        }
         let zone = zone_at(guild, since);
         let mut instant = since;
         while instant < until {
@@ -236,8 +282,7 @@ async fn compare(pool: &PgPool, model: &Model) {
     .await
     .expect("rows");
     let open: BTreeSet<_> = open.into_iter().map(|row| (id(row.0), id(row.1), id(row.2))).collect();
-    let present =
-        model.present.iter().map(|((guild, member), (channel, _))| (guild.get(), member.get(), channel.get()));
+    let present = model.present.iter().map(|((guild, member), stay)| (guild.get(), member.get(), stay.channel.get()));
     assert_eq!(open, present.collect());
 }
 
@@ -252,10 +297,11 @@ async fn run(pool: &PgPool, seed: u64) {
         if random.random_bool(0.7) {
             deliveries.extend(sessions.iter().flat_map(|session| cut(&mut random, session)));
         }
+        deliveries.extend(gaps(&sessions));
         deliveries.shuffle(&mut random);
         sqlx::raw_sql(
             "TRUNCATE events, guild_quarters, channel_quarters, member_days, member_channel_days, member_stats,
-                 voice_transitions, voice_rosters, gateway_sequences, guilds, dirty_hours",
+                 voice_transitions, voice_rosters, gateway_sequences, coverage_gaps, guilds, dirty_hours",
         )
         .execute(pool)
         .await

@@ -2,7 +2,7 @@
 
 use guildhall_domain::{EventKind, PriorityClass, Span, Timestamp};
 use guildhall_store::{PgPool, stats};
-use guildhall_wire::{Envelope, Event, EventBody};
+use guildhall_wire::{CoverageGap, Envelope, Event, EventBody};
 
 use crate::support::{apply, at, body, channel, database, envelope, event, guild, user};
 
@@ -113,6 +113,25 @@ async fn a_session_lost_while_a_member_stayed_costs_no_time() {
     }
     apply(pool, &[successor]).await;
     assert_eq!((minutes(pool, STAGE).await, present(pool).await), (40, 1));
+}
+
+#[tokio::test]
+async fn an_outage_counts_for_nobody_whenever_it_becomes_known() {
+    for late in [false, true] {
+        let database = database().await;
+        let pool = database.pool();
+        let mut lost = envelope("r", PriorityClass::Critical, Vec::new());
+        let from = minute(22);
+        lost.gaps = vec![CoverageGap { lost_session: "s".to_owned(), after_seq: 10, from, to: minute(50) }];
+        let mut successor = envelope("r", PriorityClass::High, roster(50, &[(7, STAGE)]));
+        successor.session_started = minute(50);
+        let sent = sent(vec![moves(10, STAGE)]);
+        let order = if late { [sent, successor, lost] } else { [lost, sent, successor] };
+        for envelope in order {
+            apply(pool, &[envelope]).await;
+        }
+        assert_eq!((minutes(pool, STAGE).await, present(pool).await), (12, 1), "late: {late}");
+    }
 }
 
 #[tokio::test]

@@ -134,6 +134,53 @@ pub(super) async fn present_before<'a>(
         .collect())
 }
 
+/// The guilds in whose voice channels something happened in these sessions, and when it first did.
+pub(in super::super) async fn guilds_of(
+    db: &mut PgConnection,
+    sessions: &[String],
+) -> Result<Vec<(GuildId, Timestamp)>, StoreError> {
+    if sessions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query!(
+        r#"SELECT guild_id, min(at) AS "at!" FROM voice_transitions WHERE session_id = ANY($1) GROUP BY guild_id"#,
+        sessions,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| (GuildId::from_db(row.guild_id), Timestamp::from_utc(row.at))).collect())
+}
+
+/// The transitions of these sessions that were counted beyond their sessions' gaps.
+pub(super) async fn outlived(
+    db: &mut PgConnection,
+    sessions: &[String],
+) -> Result<Vec<(GuildId, UserId, Position)>, StoreError> {
+    if sessions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query!(
+        "SELECT guild_id, user_id, session_started, session_id, seq, idx FROM voice_transitions t
+         WHERE session_id = ANY($1) AND channel_id IS NOT NULL
+             AND counted_until > (SELECT min(gap_from) FROM coverage_gaps WHERE lost_session = t.session_id)",
+        sessions,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let position = Position {
+                session_started: Timestamp::from_utc(row.session_started),
+                session_id: row.session_id,
+                seq: row.seq,
+                idx: row.idx,
+            };
+            (GuildId::from_db(row.guild_id), UserId::from_db(row.user_id), position)
+        })
+        .collect())
+}
+
 /// The members' transitions from the one before their first new place on, by guild, member and position.
 pub(super) async fn load_transitions(db: &mut PgConnection, touched: &Touched) -> Result<Vec<Transition>, StoreError> {
     let positions = Positions::of(touched.values());
