@@ -9,8 +9,10 @@ use aws_sdk_dynamodb::types::{
 };
 use aws_sdk_sqs::types::QueueAttributeName;
 
-/// After how many deliveries a message goes to the dead-letter queue; the template says the same.
-pub const MAX_RECEIVE_COUNT: u32 = 5;
+/// After how many deliveries a message of an event queue goes to the dead-letter queue; the template says the same.
+pub const EVENT_DELIVERIES: u32 = 10;
+/// The same of the work queue.
+pub const WORK_DELIVERIES: u32 = 4;
 
 /// Clients of the emulator.
 #[derive(Debug, Clone)]
@@ -64,7 +66,7 @@ impl Aws {
 pub struct Queue {
     /// Where messages are sent and received.
     pub url: String,
-    /// Where they end after [`MAX_RECEIVE_COUNT`] deliveries.
+    /// Where they end after too many deliveries.
     pub dead_letter_url: String,
 }
 
@@ -87,9 +89,10 @@ impl Resources {
     pub async fn create(aws: &Aws, prefix: &str, partitions: u32, visibility_secs: u32) -> anyhow::Result<Self> {
         let mut event_queues = Vec::new();
         for partition in 0..partitions {
-            event_queues.push(create_queue(aws, &format!("{prefix}-events-{partition}"), visibility_secs).await?);
+            let name = format!("{prefix}-events-{partition}");
+            event_queues.push(create_queue(aws, &name, EVENT_DELIVERIES, visibility_secs).await?);
         }
-        let work_queue = create_queue(aws, &format!("{prefix}-work"), visibility_secs).await?;
+        let work_queue = create_queue(aws, &format!("{prefix}-work"), WORK_DELIVERIES, visibility_secs).await?;
         let table = format!("{prefix}-coordination");
         create_table(aws, &table).await?;
         Ok(Self { event_queues, work_queue, table })
@@ -101,7 +104,7 @@ impl Resources {
     }
 }
 
-async fn create_queue(aws: &Aws, name: &str, visibility_secs: u32) -> anyhow::Result<Queue> {
+async fn create_queue(aws: &Aws, name: &str, deliveries: u32, visibility_secs: u32) -> anyhow::Result<Queue> {
     let dead_letter_url = create(aws, &format!("{name}-dead"), &[]).await?;
     let attributes = aws
         .sqs
@@ -115,7 +118,7 @@ async fn create_queue(aws: &Aws, name: &str, visibility_secs: u32) -> anyhow::Re
         .attributes()
         .and_then(|attributes| attributes.get(&QueueAttributeName::QueueArn))
         .context("the emulator returned no ARN for a queue")?;
-    let redrive = serde_json::json!({ "deadLetterTargetArn": arn, "maxReceiveCount": MAX_RECEIVE_COUNT }).to_string();
+    let redrive = serde_json::json!({ "deadLetterTargetArn": arn, "maxReceiveCount": deliveries }).to_string();
     let url = create(
         aws,
         name,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use guildhall_devstack::event_source::EventSource;
-use guildhall_devstack::provision::{Aws, MAX_RECEIVE_COUNT, Resources};
+use guildhall_devstack::provision::{Aws, Resources, WORK_DELIVERIES};
 use guildhall_runtime::delivery::{Delivery, Failure};
 use guildhall_test_kit::services;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +20,7 @@ async fn waiting(aws: &Aws, url: &str) -> Vec<String> {
 async fn poison_reaches_the_dead_letter_queue_alone() {
     let aws = Aws::connect(&services::service(services::AWS)).await;
     let resources = Resources::create(&aws, "event-source-test", 1, 1).await.unwrap();
-    let queue = resources.event_queues[0].clone();
+    let queue = resources.work_queue.clone();
     for body in ["good", "poison", "also good"] {
         aws.sqs.send_message().queue_url(&queue.url).message_body(body).send().await.unwrap();
     }
@@ -56,5 +56,5 @@ async fn poison_reaches_the_dead_letter_queue_alone() {
     assert_eq!(dead, ["poison"]);
     let seen = seen.lock().unwrap();
     assert_eq!((seen["good"], seen["also good"]), (2, 2), "each was delivered twice, once lost, and then deleted");
-    assert_eq!(seen["poison"], 2 * MAX_RECEIVE_COUNT);
+    assert_eq!(seen["poison"], 2 * WORK_DELIVERIES);
 }
