@@ -19,7 +19,7 @@ async fn waiting(aws: &Aws, url: &str) -> Vec<String> {
 #[tokio::test]
 async fn poison_reaches_the_dead_letter_queue_alone() {
     let aws = Aws::connect(&services::service(services::AWS)).await;
-    let resources = Resources::create(&aws, "event-source-test", 1, 1).await.unwrap();
+    let resources = Resources::create(&aws, &format!("event-source-{}", std::process::id()), 1, 1).await.unwrap();
     let queue = resources.work_queue.clone();
     for body in ["good", "poison", "also good"] {
         aws.sqs.send_message().queue_url(&queue.url).message_body(body).send().await.unwrap();
