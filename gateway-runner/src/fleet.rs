@@ -39,6 +39,7 @@ pub struct Fleet {
     table: Table,
     holder: Arc<str>,
     predecessors: Vec<String>,
+    application: String,
     shard_count: u32,
     term: Duration,
     /// How far this disk's journal reaches, for the first time each shard is taken.
@@ -56,6 +57,8 @@ pub struct Identity {
     pub holder: Arc<str>,
     /// The runners that used the same journal before and are dead.
     pub predecessors: Vec<String>,
+    /// Whose shards they are.
+    pub application: String,
 }
 
 impl Fleet {
@@ -73,6 +76,7 @@ impl Fleet {
             table,
             holder: identity.holder,
             predecessors: identity.predecessors,
+            application: identity.application,
             shard_count,
             term,
             local,
@@ -89,7 +93,13 @@ impl Fleet {
     /// When the journal can no longer be used.
     pub async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
         let mut renewals = JoinSet::new();
-        renewals.spawn(renew(self.table.clone(), self.holder.clone(), self.leases.clone(), self.term));
+        renewals.spawn(renew(
+            self.table.clone(),
+            self.holder.clone(),
+            self.shard_count,
+            self.leases.clone(),
+            self.term,
+        ));
         let mut look_at = Instant::now();
         loop {
             tokio::select! {
@@ -101,23 +111,32 @@ impl Fleet {
                     self.ended(shard, outcome).await?;
                     look_at = Instant::now();
                 }
-                () = tokio::time::sleep_until(look_at) => look_at = self.look(&stop).await,
+                () = tokio::time::sleep_until(look_at) => match self.look(&stop).await {
+                    Some(next) => look_at = next,
+                    None => {
+                        self.stop().await?;
+                        bail!("another number of shards was pinned in the coordination table; this set of shards ends");
+                    }
+                },
             }
         }
         self.stop().await
     }
 
-    /// Looks at the table, takes and gives; returns when to look again.
-    async fn look(&mut self, stop: &CancellationToken) -> Instant {
+    /// Looks at the table, takes and gives; returns when to look again, and `None` when this set's time is over.
+    async fn look(&mut self, stop: &CancellationToken) -> Option<Instant> {
         let regular = Instant::now() + self.term / 5;
         let sweep = match self.table.sweep(self.shard_count).await {
             Ok(sweep) => sweep,
             Err(error) => {
                 metrics::counter!("coordination_failures_total").increment(1);
                 tracing::error!(error = %error, "the leases cannot be read; the shards that run go on");
-                return regular;
+                return Some(regular);
             }
         };
+        if sweep.pinned.get(&*self.application).is_some_and(|count| *count != self.shard_count) {
+            return None;
+        }
         let now = Instant::now();
         self.observer.observe(sweep, now);
         self.deps.status.coordinated();
@@ -130,7 +149,7 @@ impl Fleet {
                 break;
             }
         }
-        plan.wake_at.map_or(regular, |wake_at| wake_at.min(regular))
+        Some(plan.wake_at.map_or(regular, |wake_at| wake_at.min(regular)))
     }
 
     fn plan(&self, now: Instant) -> Plan {
@@ -244,7 +263,7 @@ impl Fleet {
 }
 
 /// Renews every lease and the heartbeat, three times a term.
-async fn renew(table: Table, holder: Arc<str>, leases: Leases, term: Duration) {
+async fn renew(table: Table, holder: Arc<str>, shard_count: u32, leases: Leases, term: Duration) {
     let counter = AtomicU64::new(0);
     let mut tick = tokio::time::interval(term / 3);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -253,7 +272,7 @@ async fn renew(table: Table, holder: Arc<str>, leases: Leases, term: Duration) {
         let held: Vec<_> = leases.lock().values().cloned().collect();
         let heartbeat = async {
             let beat = counter.fetch_add(1, Ordering::Relaxed) + 1;
-            if let Err(error) = table.heartbeat(&holder, beat).await {
+            if let Err(error) = table.heartbeat(&holder, shard_count, beat).await {
                 tracing::error!(error = %error, "the heartbeat cannot be written");
             }
         };

@@ -79,6 +79,11 @@ impl Gauges {
         }
     }
 
+    /// How many guilds are known.
+    pub fn guilds(&self) -> usize {
+        self.guilds.len()
+    }
+
     /// The gauges of every guild, for the slot that begins at `slot`.
     pub fn measure(&self, slot: Timestamp) -> Vec<GuildGauges> {
         let mut gauges: Vec<_> = self

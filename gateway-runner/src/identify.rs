@@ -156,7 +156,7 @@ impl Gate {
                 }
             }
             let mine = HashMap::from([("at".to_owned(), int(self.clock.now().as_millis()))]);
-            if self.table.put_if(&key, claim, mine).await? == Written::Done {
+            if self.table.put_short_lived(&key, claim, mine).await? == Written::Done {
                 self.since(bucket, claim.map_or(1, |claim| claim + 1));
                 return Ok(());
             }
@@ -190,7 +190,7 @@ impl Gate {
                 return Err(Refusal::Exhausted { wait });
             }
             let item = HashMap::from([("window_ends".to_owned(), int(ends)), ("remaining".to_owned(), int(left - 1))]);
-            if self.table.put_if(&key, seen, item).await? == Written::Done {
+            if self.table.put_short_lived(&key, seen, item).await? == Written::Done {
                 metrics::gauge!("identify_budget_remaining").set(f64::from(left - 1));
                 return Ok(());
             }

@@ -6,6 +6,7 @@
 
 pub(crate) mod item;
 pub(crate) mod plan;
+mod set;
 mod table;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use guildhall_domain::ShardId;
 use guildhall_wire::CoverageGap;
 pub use item::{GaugeRecord, SessionRecord};
+pub use set::Pin;
 pub use table::{Seen, Sweep, Table, TableError, Written};
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;

@@ -27,15 +27,17 @@ pub mod meter;
 pub mod project;
 pub mod send;
 pub mod shard;
+pub mod sharding;
 pub mod status;
 pub mod watermark;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use aws_config::SdkConfig;
 use aws_config::timeout::TimeoutConfig;
 pub use config::Config;
@@ -51,6 +53,7 @@ use fleet::{Fleet, Identity};
 use identify::Gate;
 use journal::{Found, Journal};
 use lease::Table;
+use sharding::Candidate;
 use status::Status;
 use watermark::Watermarks;
 
@@ -80,15 +83,29 @@ pub async fn run_with(config: Config, aws: &SdkConfig, clock: Clock, stop: Cance
     table.check().await?;
     let discovery = Discovery::new(&config.api_url, &config.token);
     let Some(gateway) = discover(&discovery, &stop).await? else { return Ok(()) };
-    let shard_count = config.shard_count.unwrap_or(gateway.shards);
-    if shard_count == 0 {
-        bail!("Discord recommends no shards at all; set RUNNER_SHARD_COUNT");
-    }
-
     let holder: Arc<str> = holder(&config.holder, clock.now()).into();
     let partitions = u32::try_from(config.queue_urls.len()).context("too many event queues")?;
     let (journal, found, thread) =
         Journal::open(&config.journal_dir, config.journal_max_bytes, &holder, partitions, clock.now())?;
+    let candidate = Candidate {
+        table: &table,
+        application: &config.application,
+        holder: &holder,
+        predecessors: &found.predecessors,
+        term: config.lease_term,
+    };
+    let settled = tokio::select! {
+        settled = candidate.settle(config.shard_count, gateway.shards) => settled.map(Some),
+        () = stop.cancelled() => table.farewell(&holder).await.map(|()| None).map_err(Into::into),
+    };
+    let sharding = match settled {
+        Ok(Some(sharding)) => sharding,
+        other => {
+            close(journal, thread).await;
+            return other.map(drop).map_err(Into::into);
+        }
+    };
+    let shard_count = sharding.count;
     let marks = Watermarks::default();
     for (session, id, first, first_at) in &found.pending {
         marks.submitted(session, *id, *first, *first_at, None);
@@ -122,18 +139,19 @@ pub async fn run_with(config: Config, aws: &SdkConfig, clock: Clock, stop: Cance
     });
 
     let deps = shard::Deps {
-        gate: Gate::new(table.clone(), discovery, config.application, clock.clone()),
+        gate: Gate::new(table.clone(), discovery, config.application.clone(), clock.clone()),
         journal: journal.clone(),
         marks,
         clock,
         status,
         token: config.token,
+        sharding,
         intents: intents(config.members_intent),
         // Discord's own address is twilight's default; only a local double is named.
         gateway_url: Some(gateway.url).filter(|url| url.starts_with("ws://")),
         drain: DRAIN,
     };
-    let (identity, local) = past(found, holder, shard_count);
+    let (identity, local) = past(found, holder, config.application, shard_count);
     let fleet = Fleet::new(Arc::new(deps), table, identity, shard_count, config.lease_term, local);
     let ended = tokio::select! {
         ended = fleet.run(stop) => ended,
@@ -143,12 +161,16 @@ pub async fn run_with(config: Config, aws: &SdkConfig, clock: Clock, stop: Cance
         },
     };
     tasks.shutdown().await;
+    close(journal, thread).await;
+    tracing::info!("the runner ends");
+    ended
+}
+
+async fn close(journal: Journal, thread: JoinHandle<()>) {
     drop(journal);
     // The thread ends with the last handle; a connection of the admin server may hold one a little longer.
     let joined = tokio::task::spawn_blocking(move || thread.join());
     let _late = tokio::time::timeout(JOIN, joined).await.is_err();
-    tracing::info!("the runner ends");
-    ended
 }
 
 /// A name no other process has: containers have the same process ids, and may start in the same millisecond.
@@ -158,14 +180,19 @@ fn holder(name: &str, now: Timestamp) -> String {
     format!("{name}-{}-{}-{random:016x}", std::process::id(), now.as_millis())
 }
 
-fn past(found: Found, holder: Arc<str>, shard_count: u32) -> (Identity, HashMap<u32, (Arc<str>, watermark::Mark)>) {
+fn past(
+    found: Found,
+    holder: Arc<str>,
+    application: String,
+    shard_count: u32,
+) -> (Identity, HashMap<u32, (Arc<str>, watermark::Mark)>) {
     let local = found
         .sessions
         .into_iter()
         .filter(|row| row.shard.count == shard_count)
         .map(|row| (row.shard.id, (row.session_id, row.mark)))
         .collect();
-    (Identity { holder, predecessors: found.predecessors }, local)
+    (Identity { holder, predecessors: found.predecessors, application }, local)
 }
 
 /// Asks Discord where to connect, for as long as it takes; `None` when told to stop meanwhile.

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use guildhall_domain::{Clock, Timestamp};
-use guildhall_wire::Event;
+use guildhall_wire::{CoverageGap, Event};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -26,11 +26,14 @@ use crate::journal::{Entry, Journal, Unusable};
 use crate::lease::{Lease, Lost};
 use crate::meter::Meter;
 use crate::project::{self, Dispatch, Frame};
+use crate::sharding::Sharding;
 use crate::status::{Phase, Status};
 use crate::watermark::{Mark, Watermarks};
 
 /// Frames taken in one go before timers are looked at.
 const BURST: usize = 64;
+/// The most guilds a shard may have (Discord documentation, "Sharding").
+const MAX_GUILDS: usize = 2_500;
 /// How often the watermarks follow what was read.
 const ADVANCE: Duration = Duration::from_secs(1);
 
@@ -48,6 +51,8 @@ pub struct Deps {
     pub status: Status,
     /// The bot's token.
     pub token: SecretString,
+    /// The set of shards.
+    pub sharding: Sharding,
     /// The intents to identify with.
     pub intents: Intents,
     /// The gateway's address, when it is not Discord's own.
@@ -124,8 +129,10 @@ struct Reader<'a> {
     shard: Shard<Slot>,
     /// The session's buffers; `None` until there is a session.
     batcher: Option<Batcher>,
-    /// A session that is known and cannot be resumed.
-    lost: Option<(Arc<str>, Mark)>,
+    /// Sessions that are known and cannot be resumed.
+    lost: Vec<(Arc<str>, Mark)>,
+    /// Gaps that an earlier set of shards left open.
+    inherited: Vec<CoverageGap>,
     gauges: Gauges,
     meter: Meter,
     /// While missed events are replayed: when the newest event before them was received.
@@ -316,6 +323,14 @@ impl<'a> Reader<'a> {
     }
 
     fn measure(&mut self, slot: Timestamp) {
+        let guilds = self.gauges.guilds();
+        if guilds > MAX_GUILDS {
+            tracing::warn!(
+                shard = %self.lease.shard(),
+                guilds,
+                "more guilds than Discord allows a shard; the next session may be refused, see RUNNER_SHARD_COUNT"
+            );
+        }
         if let Some(batcher) = &mut self.batcher {
             batcher.gauges(self.gauges.measure(slot), Instant::now(), &mut self.closed);
         }
@@ -338,6 +353,7 @@ impl<'a> Reader<'a> {
         let shard = self.lease.shard().id.to_string();
         metrics::gauge!("watermark_lag_events", "shard" => shard.clone())
             .set(float(batcher.read().seq.saturating_sub(accepted)));
+        metrics::gauge!("guilds", "shard" => shard.clone()).set(float(self.gauges.guilds() as u64));
         metrics::gauge!("queue_depth", "queue" => format!("batch-{shard}")).set(float(batcher.buffered() as u64));
         Ok(())
     }

@@ -26,6 +26,8 @@ pub struct SessionRecord {
     pub started: Timestamp,
     /// The mapping from kinds to classes it began with.
     pub class_map: u16,
+    /// The set of shards it belongs to: [`super::Pin::generation`].
+    pub generation: u64,
     /// What SQS has accepted.
     pub accepted: Mark,
     /// Gaps that SQS has not accepted yet.
@@ -65,6 +67,7 @@ pub(super) fn record(item: &Item) -> Option<SessionRecord> {
         resume_url: string(item, "resume_url")?.to_owned(),
         started: Timestamp::from_millis(number(item, "session_started")?),
         class_map: number(item, "class_map")?,
+        generation: number(item, "generation_of_set")?,
         accepted: Mark { seq: number(item, "accepted_seq")?, at: Timestamp::from_millis(number(item, "accepted_at")?) },
         gaps: gaps
             .into_iter()

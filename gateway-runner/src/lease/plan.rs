@@ -124,6 +124,7 @@ mod tests {
         Sweep {
             leases: leases.iter().map(|&(id, holder, counter)| (id, Seen { holder: holder.into(), counter })).collect(),
             runners: runners.iter().map(|&(holder, counter)| (holder.to_owned(), counter)).collect(),
+            ..Sweep::default()
         }
     }
 

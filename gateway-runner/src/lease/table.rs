@@ -1,7 +1,7 @@
 //! The coordination table in DynamoDB: every read and every conditional write.
 //!
 //! Items, by their key `pk`: `lease#<shard_count>#<shard>` (holder, counter, session, accepted watermark, gaps not yet
-//! accepted), `gauges#<shard_count>#<shard>` (a snapshot), `runner#<holder>` (heartbeat), `budget#<application>` (IDENTIFYs left) and `pace#<application>#<bucket>`.
+//! accepted), `shards#<application>` (how many shards there are), `gauges#<shard_count>#<shard>` (a snapshot), `runner#<holder>` (heartbeat), `budget#<application>` (IDENTIFYs left) and `pace#<application>#<bucket>`.
 //!
 //! **Invariant:** a lease and its session are written only on the condition that the writer still holds the lease.
 //! **Invariant:** no instant of one machine is compared with another's, but for the day-long IDENTIFY window, which
@@ -13,6 +13,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, SdkError};
 use aws_sdk_dynamodb::operation::get_item::GetItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::scan::builders::ScanFluentBuilder;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
@@ -92,23 +93,27 @@ impl Table {
         let mut start = None;
         loop {
             let page = self
-                .client
-                .scan()
-                .table_name(&self.name)
-                .consistent_read(true)
-                .projection_expression("pk, holder, #counter")
+                .scan(start)
+                .projection_expression("pk, holder, #counter, shards")
                 .expression_attribute_names("#counter", "counter")
-                .set_exclusive_start_key(start)
                 .send()
                 .await
                 .map_err(|error| unavailable(&error))?;
             for item in page.items() {
                 let (Some(pk), Some(counter)) = (string(item, "pk"), number(item, "counter")) else { continue };
+                let holder = string(item, "holder").unwrap_or_default().to_owned();
                 if let Some(shard) = pk.strip_prefix(&prefix).and_then(|shard| shard.parse().ok()) {
-                    let holder = string(item, "holder").unwrap_or_default().to_owned();
                     sweep.leases.insert(shard, Seen { holder, counter });
-                } else if let Some(holder) = pk.strip_prefix("runner#") {
-                    sweep.runners.insert(holder.to_owned(), counter);
+                } else if let Some(holder) = pk.strip_prefix("runner#").map(str::to_owned) {
+                    if number(item, "shards") == Some(shard_count) {
+                        sweep.runners.insert(holder, counter);
+                    } else {
+                        sweep.strangers.insert(pk.to_owned(), Seen { holder, counter });
+                    }
+                } else if pk.starts_with("lease#") && !holder.is_empty() {
+                    sweep.strangers.insert(pk.to_owned(), Seen { holder, counter });
+                } else if let Some((application, count)) = pk.strip_prefix("shards#").zip(number(item, "shards")) {
+                    sweep.pinned.insert(application.to_owned(), count);
                 }
             }
             start = page.last_evaluated_key.filter(|key| !key.is_empty());
@@ -118,16 +123,21 @@ impl Table {
         }
     }
 
-    /// Says that this runner is alive.
+    pub(super) fn scan(&self, start: Option<Item>) -> ScanFluentBuilder {
+        self.client.scan().table_name(&self.name).consistent_read(true).set_exclusive_start_key(start)
+    }
+
+    /// Says that this runner is alive, and of which set of shards it is.
     ///
     /// # Errors
     /// When the table cannot be written.
-    pub async fn heartbeat(&self, holder: &str, counter: u64) -> Result<(), TableError> {
+    pub async fn heartbeat(&self, holder: &str, shard_count: u32, counter: u64) -> Result<(), TableError> {
         let sent = self
             .client
             .put_item()
             .table_name(&self.name)
             .item("pk", text(format!("runner#{holder}")))
+            .item("shards", int(shard_count))
             .item("counter", int(counter))
             .item("expires_at", self.expiry(KEEP_OTHER_SECS))
             .send();
@@ -208,12 +218,13 @@ impl Table {
         let update = watermark(self.held(shard, holder), session)
             .update_expression(
                 "SET expires_at = :expires, accepted_seq = :seq, accepted_at = :at, gaps = :gaps, session_id = :session, \
-                 resume_url = :url, session_started = :started, class_map = :map ADD #counter :one",
+                 resume_url = :url, session_started = :started, class_map = :map, generation_of_set = :set ADD #counter :one",
             )
             .expression_attribute_values(":session", text(session.session_id.as_ref()))
             .expression_attribute_values(":url", text(&session.resume_url))
             .expression_attribute_values(":started", int(session.started.as_millis()))
-            .expression_attribute_values(":map", int(session.class_map));
+            .expression_attribute_values(":map", int(session.class_map))
+            .expression_attribute_values(":set", int(session.generation));
         written(update.send().await)
     }
 
@@ -273,16 +284,35 @@ impl Table {
         sent.await.map(|output| output.item).map_err(|error| unavailable(&error))
     }
 
+    /// Puts a short-lived item as [`Table::put_if`] does.
+    pub(crate) async fn put_short_lived(
+        &self,
+        key: &str,
+        seen: Option<u64>,
+        item: Item,
+    ) -> Result<Written, TableError> {
+        self.put_if(key, seen, item, Some(self.expiry(KEEP_OTHER_SECS))).await
+    }
+
     /// Puts an item on the condition that its `counter` is still the one seen (`None`: there was no item).
-    pub(crate) async fn put_if(&self, key: &str, seen: Option<u64>, item: Item) -> Result<Written, TableError> {
+    /// `expires` is when it may be deleted.
+    pub(super) async fn put_if(
+        &self,
+        key: &str,
+        seen: Option<u64>,
+        item: Item,
+        expires: Option<AttributeValue>,
+    ) -> Result<Written, TableError> {
         let mut put = self
             .client
             .put_item()
             .table_name(&self.name)
             .set_item(Some(item))
             .item("pk", text(key))
-            .item("counter", int(seen.map_or(1, |seen| seen + 1)))
-            .item("expires_at", self.expiry(KEEP_OTHER_SECS));
+            .item("counter", int(seen.map_or(1, |seen| seen + 1)));
+        if let Some(expires) = expires {
+            put = put.item("expires_at", expires);
+        }
         put = match seen {
             None => put.condition_expression("attribute_not_exists(pk)"),
             Some(seen) => put
@@ -322,8 +352,12 @@ impl Table {
 pub struct Sweep {
     /// Shard → holder and counter.
     pub leases: HashMap<u32, Seen>,
-    /// Runner → counter of its heartbeat.
+    /// Runner of this set → counter of its heartbeat.
     pub runners: HashMap<String, u64>,
+    /// Key → signs of life of other sets' runners: heartbeats, and leases that are held.
+    pub strangers: HashMap<String, Seen>,
+    /// Application → how many shards are pinned.
+    pub pinned: HashMap<String, u32>,
 }
 
 fn gauges_key(shard: ShardId) -> String {
@@ -346,6 +380,6 @@ fn written<T>(sent: Result<T, SdkError<UpdateItemError>>) -> Result<Written, Tab
     }
 }
 
-fn unavailable(error: &(impl std::error::Error + Send + Sync + 'static)) -> TableError {
+pub(super) fn unavailable(error: &(impl std::error::Error + Send + Sync + 'static)) -> TableError {
     TableError::Unavailable(DisplayErrorContext(error).to_string())
 }

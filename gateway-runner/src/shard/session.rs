@@ -39,7 +39,9 @@ impl<'a> Reader<'a> {
         local: Option<(Arc<str>, Mark)>,
         slot: Slot,
     ) -> Result<Self, End> {
-        let record = lease.session().await;
+        // A session that this shard had when the number of shards was another one before is long gone.
+        let generation = deps.sharding.generation;
+        let record = lease.session().await.filter(|record| record.generation == generation);
         let resumable = record.as_ref().filter(|record| record.class_map == CLASS_MAP_VERSION);
         // On the disk the session was read on last, the journal reaches further than SQS.
         let from = |record: &SessionRecord| match &local {
@@ -55,7 +57,8 @@ impl<'a> Reader<'a> {
             lease,
             shard: Self::connect(deps, lease, slot, resume),
             batcher: None,
-            lost: None,
+            lost: Vec::new(),
+            inherited: Vec::new(),
             gauges: Gauges::default(),
             meter: Meter::default(),
             replay_from: None,
@@ -74,9 +77,15 @@ impl<'a> Reader<'a> {
                     class_map = record.class_map,
                     "the session was begun under another class map and is given up; a gap is recorded"
                 );
-                reader.lost = Some((record.session_id.clone(), record.accepted));
+                reader.lost.push((record.session_id.clone(), record.accepted));
             }
-            (None, _) => tracing::info!(shard = %lease.shard(), "there is no session to resume"),
+            (None, _) => {
+                tracing::info!(shard = %lease.shard(), "there is no session to resume");
+                for old in deps.sharding.inherited(lease.shard()) {
+                    reader.lost.push((old.session_id.clone(), old.accepted));
+                    reader.inherited.extend(old.gaps.iter().cloned());
+                }
+            }
         }
         Ok(reader)
     }
@@ -137,17 +146,18 @@ impl<'a> Reader<'a> {
             }
         };
         let now = self.deps.clock.now();
-        let mut lost = self.lost.take();
+        let mut lost = std::mem::take(&mut self.lost);
         if let Some(mut old) = self.batcher.take() {
             old.close_all(&mut self.closed);
             let session = old.origin().session_id.clone();
             self.submit().await?;
             let safe = self.safe_end(&session, old.read()).await;
             self.deps.marks.retire(&session);
-            lost = Some((session, safe));
+            lost.push((session, safe));
         }
         let mut gaps = self.lease.open_gaps().await;
-        if let Some((session, mark)) = lost {
+        gaps.append(&mut self.inherited);
+        for (session, mark) in lost {
             let gap = gap(&session, mark, now);
             metrics::counter!("sessions_lost_total").increment(1);
             tracing::error!(
@@ -164,6 +174,7 @@ impl<'a> Reader<'a> {
             resume_url: ready.resume_url,
             started: now,
             class_map: CLASS_MAP_VERSION,
+            generation: self.deps.sharding.generation,
             accepted: Mark { seq, at: now },
             gaps: gaps.clone(),
         };

@@ -19,6 +19,7 @@ fn record(session: &str) -> SessionRecord {
         resume_url: "wss://resume".to_owned(),
         started: at(100),
         class_map: 1,
+        generation: 1,
         accepted: Mark { seq: 1, at: at(100) },
         gaps: vec![CoverageGap { lost_session: "before".into(), after_seq: 9, from: at(90), to: at(100) }],
     }
@@ -61,10 +62,13 @@ async fn only_one_runner_gets_a_lease_and_only_the_holder_writes() {
 async fn heartbeats_are_seen_until_the_farewell() {
     let aws = Aws::new("heartbeat").await;
     let table = aws.table(system_clock());
-    table.heartbeat("one", 4).await.expect("writable");
-    table.heartbeat("two", 1).await.expect("writable");
-    table.heartbeat("one", 5).await.expect("writable");
+    table.heartbeat("one", 1, 4).await.expect("writable");
+    table.heartbeat("two", 1, 1).await.expect("writable");
+    table.heartbeat("one", 1, 5).await.expect("writable");
     table.farewell("two").await.expect("writable");
+    let others = table.sweep(2).await.expect("readable");
+    assert!(others.runners.is_empty(), "another set of shards has runners of its own");
+    assert_eq!(others.strangers["runner#one"], Seen { holder: "one".to_owned(), counter: 5 });
     let runners = table.sweep(1).await.expect("readable").runners;
     assert_eq!(runners.into_iter().collect::<Vec<_>>(), [("one".to_owned(), 5)]);
 }

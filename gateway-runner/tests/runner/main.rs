@@ -5,4 +5,5 @@ mod faults;
 mod leases;
 mod process;
 mod sending;
+mod sets;
 mod support;
