@@ -1,5 +1,6 @@
 //! `bench-stats BOOTSTRAP [CALLS]`: the latency of a warm `/stats server`, picture included, through a local Lambda runtime,
-//! on the data of the running development stack (`GUILDHALL_STATE_DIR`). Prints one table.
+//! on the data of the running development stack (`GUILDHALL_STATE_DIR`). Prints one table, with a row for answers that are
+//! computed anew, the stack's cache being emptied before each, and one for answers that may come from the cache.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,6 +13,8 @@ use guildhall_runtime::lambda::{api_gateway_event, from_api_gateway_answer};
 use guildhall_runtime::{Environment, Request, system_clock};
 use guildhall_test_kit::LambdaHost;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 #[tokio::main]
@@ -32,37 +35,56 @@ async fn main() -> anyhow::Result<()> {
         .chain([("LOG_LEVEL", "warn".to_owned())])
         .collect();
     let key = DoubleConfig::new(1, system_clock()).signing_key();
+    let guilds = guilds(&variables).await?;
     let started = Instant::now();
     let host = LambdaHost::start(&bootstrap, &variables).await?;
 
-    println!("| guild | calls | first ms | median ms | p99 ms | max ms | answer KB |");
-    println!("|---|---:|---:|---:|---:|---:|---:|");
+    let redis = variables.iter().find(|(name, _)| *name == "REDIS_URL").context("the stack has no cache")?;
+    let redis = redis.1.trim_start_matches("redis://").trim_end_matches('/').to_owned();
+
+    println!("| guild | cache | calls | median ms | p99 ms | max ms | answer KB |");
+    println!("|---|---|---:|---:|---:|---:|---:|");
     let mut id = system_clock().now().as_millis().cast_unsigned() << 22;
-    for guild in guilds(&variables).await? {
+    let mut first = None;
+    for (guild, cached) in guilds.iter().flat_map(|guild| [(guild, false), (guild, true)]) {
         let mut taken = Vec::new();
         let mut bytes = 0;
-        for call in 0..=calls {
+        for _ in 0..calls {
             id += 1;
-            let event = api_gateway_event(&request(&key, &system_clock(), &guild, id));
-            let before = if call == 0 { started } else { Instant::now() };
+            if !cached {
+                empty(&redis).await?;
+            }
+            let event = api_gateway_event(&request(&key, &system_clock(), guild, id));
+            let before = Instant::now();
             let answer = host.invoke(&event).await?;
             taken.push(before.elapsed());
+            first.get_or_insert_with(|| started.elapsed());
             let answer = from_api_gateway_answer(&answer).context("not an HTTP answer")?;
             ensure!(answer.status() == 200, "the answer was {}", answer.status());
             bytes = answer.body().len();
             ensure!(bytes > 2_000, "the answer has no picture: {}", String::from_utf8_lossy(answer.body()));
         }
-        let first = taken.remove(0);
         taken.sort_unstable();
         println!(
-            "| {guild} | {calls} | {} | {} | {} | {} | {} |",
-            millis(first),
+            "| {guild} | {} | {calls} | {} | {} | {} | {} |",
+            if cached { "used" } else { "emptied" },
             millis(percentile(&taken, 50)),
             millis(percentile(&taken, 99)),
             millis(percentile(&taken, 100)),
             bytes / 1_024
         );
     }
+    println!("\nprocess start to first answer: {} ms", millis(first.unwrap_or_default()));
+    Ok(())
+}
+
+/// Empties the stack's cache with an inline command of the Redis protocol.
+async fn empty(address: &str) -> anyhow::Result<()> {
+    let mut connection = TcpStream::connect(address).await.context("the stack's cache is away")?;
+    connection.write_all(b"FLUSHALL\r\n").await?;
+    let mut answer = [0; 5];
+    connection.read_exact(&mut answer).await?;
+    ensure!(&answer == b"+OK\r\n", "the cache did not empty itself");
     Ok(())
 }
 
