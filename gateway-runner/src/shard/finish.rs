@@ -9,10 +9,13 @@ use futures_util::StreamExt as _;
 use twilight_gateway::{CloseFrame, Message, ShardState};
 
 use super::{End, Outcome, Reader};
+use crate::project::Frame;
 use crate::status::Phase;
 
 /// How long a closing handshake may take.
 const CLOSING: Duration = Duration::from_secs(1);
+/// What the gateway says first on a connection (Discord documentation, "Gateway opcodes").
+const HELLO: u64 = 10;
 
 impl Reader<'_> {
     /// Ends the connection and sees that what was read is safe.
@@ -53,7 +56,10 @@ impl Reader<'_> {
         self.shard.close(CloseFrame::RESUME);
         let reading = async {
             while let Some(Ok(Message::Text(text))) = self.shard.next().await {
-                if self.text(&text).await.is_err() {
+                // Where Discord hangs up without a word, the library connects again by itself; that session is the next
+                // holder's to resume.
+                let is_hello = Frame::peek(&text).is_some_and(|frame| frame.op == Some(HELLO));
+                if is_hello || self.text(&text).await.is_err() {
                     return;
                 }
             }
