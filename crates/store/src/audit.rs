@@ -66,9 +66,9 @@ pub struct Disagreement {
     pub found: i64,
 }
 
-/// Every counter holds the same events, summed differently; here they are held against the one that [`counts`] reads.
-/// Raw events are left out, which are gone after thirty days, and cumulative counters that were reset are no disagreement
-/// only if nothing was counted before the reset. At most twenty are returned.
+/// Every counter holds the same events, summed differently; here their sums over time are held against the one that
+/// [`counts`] reads. Raw events are left out, which are gone after thirty days. The cumulative counters of a guild that were
+/// reset after something was counted disagree, rightly. At most twenty are returned.
 ///
 /// # Errors
 /// When the database does not carry it out.

@@ -1,5 +1,6 @@
 //! The store on real databases: plain PostgreSQL and TimescaleDB's Apache edition.
 
+mod audit;
 mod claims;
 mod ingest;
 mod limits;
