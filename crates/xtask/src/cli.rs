@@ -15,6 +15,7 @@ usage: cargo xtask <command>
   services                             what tests need, until Ctrl-C: for `cargo test -p <crate>` beside it
   register-commands [--guild ID] [--yes]   tells Discord about the commands; shows the difference first
   bench stats [--calls N] [--release]  how long a warm `/stats` takes, on the data of the running system
+  fuzz [TARGET] [--minutes N]          looks for inputs that break a promise: envelope, frame, interaction
   sqlx-prepare [--check]               writes (or checks) the offline data of the compile-time checked queries";
 
 #[derive(Debug, Default, PartialEq)]

@@ -16,6 +16,7 @@ mod cli;
 mod console;
 mod dotenv;
 mod exec;
+mod fuzz;
 mod http;
 mod lock;
 mod ports;
@@ -53,6 +54,7 @@ fn dispatch(arguments: &[String]) -> Result<ExitCode> {
         "test" => test::run(&cli::Arguments::parse(rest, &["only"], &[])?),
         "say" => say::run(&cli::Arguments::parse(rest, say::OPTIONS, say::FLAGS)?),
         "bench" => run::bench(&cli::Arguments::parse(rest, &["calls"], &["release"])?),
+        "fuzz" => fuzz::run(&cli::Arguments::parse(rest, &["minutes"], &["minimise"])?),
         "register-commands" => run::register_commands(rest),
         "services" => test::services(),
         "sqlx-prepare" => sqlx_prepare::run(&cli::Arguments::parse(rest, &[], &["check"])?),

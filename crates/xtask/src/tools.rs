@@ -4,7 +4,7 @@
 //! into the per-user cache.
 
 mod apt;
-mod deny;
+mod crates_io;
 mod node;
 mod postgres;
 mod python;
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-pub(crate) use deny::cargo_deny;
+pub(crate) use crates_io::{cargo_deny, cargo_fuzz};
 pub(crate) use node::install_packages;
 pub(crate) use postgres::Postgres;
 pub(crate) use python::sam_cli;

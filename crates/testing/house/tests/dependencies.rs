@@ -20,6 +20,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("migrate", &["domain", "runtime", "store"]),
     ("gateway-runner", &["domain", "queue", "runtime", "wire"]),
     ("discord-double", &["domain"]),
+    ("fuzz", &["app", "domain", "gateway-runner", "wire"]),
     ("test-kit", &[]),
     ("house", &[]),
     (
@@ -41,6 +42,8 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
             "worker",
         ],
     ),
+    // Measures each part beside its peers.
+    ("bench", &["discord", "runtime"]),
     // What a fresh clone compiles first: it starts the others, and is built with none of them.
     ("xtask", &[]),
 ];
@@ -58,7 +61,7 @@ const BEHIND_ONE_DOOR: &[(&str, &[&str])] = &[
     ("rusqlite", &["gateway-runner"]),
     // The runner asks for `/gateway/bot` and nothing else.
     ("twilight-http", &["discord", "gateway-runner"]),
-    ("ed25519-dalek", &["discord", "discord-double", "devstack"]),
+    ("ed25519-dalek", &["discord", "discord-double", "devstack", "bench"]),
     ("lambda_runtime", &["runtime"]),
     ("lambda_http", &["runtime"]),
 ];
