@@ -1,6 +1,7 @@
 //! The books, for whoever wants to check them against the sender's own.
 
-use guildhall_domain::{ChannelId, EventKind, GuildId, UserId};
+use guildhall_domain::{ChannelId, EventKind, GuildId, QuarterHour, ShardId, Timestamp, UserId};
+use guildhall_wire::CoverageGap;
 use sqlx::PgConnection;
 
 use crate::StoreError;
@@ -47,6 +48,71 @@ pub async fn counts(db: &mut PgConnection) -> Result<Vec<CountRow>, StoreError> 
             })
         })
         .collect()
+}
+
+/// How often something happened in a quarter-hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct QuarterRow {
+    /// In which guild.
+    pub guild: GuildId,
+    /// When.
+    pub quarter: QuarterHour,
+    /// What.
+    pub kind: EventKind,
+    /// How often.
+    pub count: u64,
+}
+
+/// Every count there is, by guild, quarter-hour and kind. Reads a whole table.
+///
+/// # Errors
+/// When the database does not carry it out.
+pub async fn quarters(db: &mut PgConnection) -> Result<Vec<QuarterRow>, StoreError> {
+    let rows = sqlx::query!(
+        "SELECT guild_id, bucket, kind, count FROM guild_quarters WHERE kind <> $1 AND count <> 0
+         ORDER BY guild_id, bucket, kind",
+        VOICE_MILLIS,
+    )
+    .fetch_all(db)
+    .await?;
+    let unreadable = |what| StoreError::Unreadable { table: "guild_quarters", what };
+    rows.into_iter()
+        .map(|row| {
+            let kind = u8::try_from(row.kind).ok().and_then(EventKind::from_code);
+            Ok(QuarterRow {
+                guild: GuildId::from_db(row.guild_id),
+                quarter: Timestamp::from_utc(row.bucket).quarter_hour(),
+                kind: kind.ok_or(unreadable("an unknown kind"))?,
+                count: u64::try_from(row.count).map_err(|_| unreadable("a negative count"))?,
+            })
+        })
+        .collect()
+}
+
+/// Every coverage gap there is, with its shard.
+///
+/// # Errors
+/// When the database does not carry it out.
+pub async fn gaps(db: &mut PgConnection) -> Result<Vec<(ShardId, CoverageGap)>, StoreError> {
+    let rows = sqlx::query!(
+        "SELECT shard_id, shard_count, lost_session, after_seq, gap_from, gap_to FROM coverage_gaps
+         ORDER BY shard_count, shard_id, gap_from",
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let shard = ShardId { id: row.shard_id.unsigned_abs(), count: row.shard_count.unsigned_abs() };
+            let gap = CoverageGap {
+                lost_session: row.lost_session,
+                after_seq: row.after_seq.unsigned_abs(),
+                from: Timestamp::from_utc(row.gap_from),
+                to: Timestamp::from_utc(row.gap_to),
+            };
+            (shard, gap)
+        })
+        .collect())
 }
 
 /// A counter that says something else than the complete one.

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use guildhall_domain::{ChannelId, EventKind, GuildId, UserId};
+use guildhall_domain::{ChannelId, EventKind, GuildId, Timestamp, UserId};
 
 /// An event on its way to the gateway sessions.
 #[derive(Debug, Clone)]
@@ -21,6 +21,9 @@ pub struct Dispatch {
     pub intents: u64,
     /// What the ledger counts for it.
     pub counts: Vec<Counted>,
+    /// When it happened, where the payload itself says so (by a new id, or by `joined_at`); else the client has only the
+    /// time it reads.
+    pub at: Option<Timestamp>,
 }
 
 /// One count of the ledger.

@@ -140,13 +140,13 @@ impl Gateway {
 
     /// Puts an event into the streams of the sessions subscribed to it.
     pub fn dispatch(&self, event: Dispatch) {
-        let event = Arc::new(event);
+        let (event, now) = (Arc::new(event), self.0.plan.clock.now());
         let mut kept = false;
         let mut overflowing = Vec::new();
         {
             let hub = self.hub();
             for session in hub.receivers(event.guild).filter(|session| session.wants(event.intents)) {
-                match session.push(&event) {
+                match session.push(&event, now) {
                     Pushed::Kept => kept = true,
                     Pushed::Overflow => overflowing.push(Arc::clone(session)),
                     Pushed::Refused => {}
@@ -164,7 +164,7 @@ impl Gateway {
     /// Puts an event into one session's stream.
     fn append(&self, session: &Arc<Session>, event: Dispatch) {
         let event = Arc::new(event);
-        match session.push(&event) {
+        match session.push(&event, self.0.plan.clock.now()) {
             Pushed::Kept => self.0.ledger.record(&event),
             Pushed::Overflow => self.end_session(session, "buffer overflow", None),
             Pushed::Refused => {}

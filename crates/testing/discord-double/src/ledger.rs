@@ -9,13 +9,16 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use guildhall_domain::{ChannelId, EventKind, GuildId, ShardId, UserId};
+use guildhall_domain::{ChannelId, EventKind, GuildId, QuarterHour, ShardId, Timestamp, UserId};
 use serde::{Serialize, Serializer};
 
 use crate::dispatch::Dispatch;
 
 /// Enough that writers rarely meet.
 const STRIPES: usize = 64;
+
+/// What is counted by time, of kinds whose payload says when they happened.
+pub type QuarterKey = (Option<GuildId>, QuarterHour, EventKind);
 
 /// What is counted separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -101,18 +104,48 @@ pub struct LostSession {
     pub unconfirmed: Vec<Row>,
     /// Never handed to a connection.
     pub unsent: Vec<Row>,
+    /// What was counted after the last confirmed sequence and could have been replayed, in order.
+    #[serde(skip)]
+    pub events: Vec<LostEvent>,
+}
+
+/// An event of a lost session.
+#[derive(Debug, Clone)]
+pub struct LostEvent {
+    /// Its sequence.
+    pub sequence: u64,
+    /// When it was dispatched.
+    pub at: Timestamp,
+    pub(crate) event: Arc<Dispatch>,
+}
+
+impl LostEvent {
+    /// What the ledger counted for it.
+    pub fn keys(&self) -> impl Iterator<Item = Key> {
+        keys(&self.event)
+    }
+
+    /// When it happened, where its payload says so.
+    pub fn happened(&self) -> Option<Timestamp> {
+        self.event.at
+    }
 }
 
 /// The ledger.
 #[derive(Debug)]
 pub struct Ledger {
     stripes: Vec<Mutex<HashMap<Key, u64>>>,
+    quarters: Mutex<BTreeMap<QuarterKey, u64>>,
     lost: Mutex<Vec<Arc<LostSession>>>,
 }
 
 impl Default for Ledger {
     fn default() -> Self {
-        Self { stripes: (0..STRIPES).map(|_| Mutex::default()).collect(), lost: Mutex::default() }
+        Self {
+            stripes: (0..STRIPES).map(|_| Mutex::default()).collect(),
+            quarters: Mutex::default(),
+            lost: Mutex::default(),
+        }
     }
 }
 
@@ -122,6 +155,17 @@ impl Ledger {
         for key in keys(event) {
             *self.stripe(&key).entry(key).or_default() += 1;
         }
+        if let Some(at) = event.at {
+            let mut quarters = self.quarters.lock().unwrap_or_else(PoisonError::into_inner);
+            for key in keys(event) {
+                *quarters.entry((key.guild, at.quarter_hour(), key.kind)).or_default() += 1;
+            }
+        }
+    }
+
+    /// The counts per guild, quarter-hour and kind, of events whose payload says when they happened.
+    pub fn quarters(&self) -> BTreeMap<QuarterKey, u64> {
+        self.quarters.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// All counts, sorted by guild, channel, member and kind.

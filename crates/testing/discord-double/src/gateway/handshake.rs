@@ -91,7 +91,8 @@ impl Gateway {
                 }
                 link.set_session(Some(Arc::clone(&session)));
                 let data = r#"{"_trace":[]}"#.into();
-                let resumed = Dispatch { guild: None, event: "RESUMED", data, intents: 0, counts: Vec::new() };
+                let resumed =
+                    Dispatch { guild: None, event: "RESUMED", data, intents: 0, counts: Vec::new(), at: None };
                 self.append(&session, resumed);
                 Ok(())
             }
@@ -158,6 +159,13 @@ impl Gateway {
             "guild_join_requests": [],
             "_trace": [],
         });
-        Dispatch { guild: None, event: "READY", data: data.to_string().into(), intents: 0, counts: Vec::new() }
+        Dispatch {
+            guild: None,
+            event: "READY",
+            data: data.to_string().into(),
+            intents: 0,
+            counts: Vec::new(),
+            at: None,
+        }
     }
 }

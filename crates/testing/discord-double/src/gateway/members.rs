@@ -84,5 +84,5 @@ impl Gateway {
 }
 
 fn event(name: &'static str, data: &serde_json::Value) -> Dispatch {
-    Dispatch { guild: None, event: name, data: data.to_string().into(), intents: 0, counts: Vec::new() }
+    Dispatch { guild: None, event: name, data: data.to_string().into(), intents: 0, counts: Vec::new(), at: None }
 }

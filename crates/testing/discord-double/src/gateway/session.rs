@@ -7,13 +7,13 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use guildhall_domain::{GuildId, ShardId};
+use guildhall_domain::{GuildId, ShardId, Timestamp};
 use serde::Serialize;
 use tokio::time::Instant;
 
 use super::link::Link;
 use crate::dispatch::Dispatch;
-use crate::ledger::{LostSession, Tally};
+use crate::ledger::{LostEvent, LostSession, Tally};
 
 /// One shard's session.
 #[derive(Debug)]
@@ -30,7 +30,8 @@ pub(super) struct Session {
 struct State {
     /// The sequence of the buffer's first event.
     first: u64,
-    buffer: VecDeque<Arc<Dispatch>>,
+    /// The events, with when they were dispatched.
+    buffer: VecDeque<(Timestamp, Arc<Dispatch>)>,
     /// The last sequence handed to a connection.
     sent: u64,
     /// The last sequence the client said it had.
@@ -139,7 +140,7 @@ impl Session {
     }
 
     /// Appends an event to the stream.
-    pub(super) fn push(&self, event: &Arc<Dispatch>) -> Pushed {
+    pub(super) fn push(&self, event: &Arc<Dispatch>, now: Timestamp) -> Pushed {
         let mut state = self.state();
         if state.over || event.guild.is_some_and(|guild| state.awaited.contains(&guild)) {
             return Pushed::Refused;
@@ -148,14 +149,14 @@ impl Session {
             if state.sent < state.first {
                 return Pushed::Overflow;
             }
-            if let Some(evicted) = state.buffer.pop_front() {
+            if let Some((_, evicted)) = state.buffer.pop_front() {
                 if state.first > state.confirmed {
                     state.evicted.add(&evicted);
                 }
                 state.first += 1;
             }
         }
-        state.buffer.push_back(Arc::clone(event));
+        state.buffer.push_back((now, Arc::clone(event)));
         if let Some(link) = &state.link {
             link.wake();
         }
@@ -171,7 +172,7 @@ impl Session {
         }
         let from = usize::try_from(state.sent + 1 - state.first).unwrap_or(usize::MAX).min(state.buffer.len());
         let to = from.saturating_add(limit).min(state.buffer.len());
-        batch.extend((state.sent + 1..).zip(state.buffer.range(from..to).map(Arc::clone)));
+        batch.extend((state.sent + 1..).zip(state.buffer.range(from..to).map(|(_, event)| Arc::clone(event))));
         state.sent += batch.len() as u64;
     }
 
@@ -231,7 +232,11 @@ impl Session {
         let (confirmed, last) = (after.unwrap_or(state.confirmed), state.last());
         let mut unconfirmed = std::mem::take(&mut state.evicted);
         let mut unsent = Tally::default();
-        for (sequence, event) in (state.first..).zip(&state.buffer) {
+        let mut events = Vec::new();
+        for (sequence, (at, event)) in (state.first..).zip(&state.buffer) {
+            if sequence > confirmed && !event.counts.is_empty() {
+                events.push(LostEvent { sequence, at: *at, event: Arc::clone(event) });
+            }
             if sequence > state.sent {
                 unsent.add(event);
             } else if sequence > confirmed {
@@ -249,6 +254,7 @@ impl Session {
             sequence: last,
             unconfirmed: unconfirmed.into_rows(),
             unsent: unsent.into_rows(),
+            events,
         };
         Some((lost, state.link.take()))
     }

@@ -152,7 +152,7 @@ impl Guild {
             reason: by.reason,
         };
         let counts = vec![counted(EventKind::AuditLogEntry, None, Some(by.user))];
-        self.emit("GUILD_AUDIT_LOG_ENTRY_CREATE", intents::GUILD_MODERATION, &event, counts);
+        self.emit_at(at, "GUILD_AUDIT_LOG_ENTRY_CREATE", intents::GUILD_MODERATION, &event, counts);
         if self.audit_log.len() == KEPT {
             self.audit_log.pop_front();
         }

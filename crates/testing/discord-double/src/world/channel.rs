@@ -375,7 +375,13 @@ impl Guild {
     pub(super) fn emit_channel(&self, event: &'static str, kind: EventKind, channel: ChannelId) {
         if let Some(channel) = self.channels.get(&channel) {
             let counts = vec![counted(kind, Some(channel.id), None)];
-            self.emit(event, intents::GUILDS, &channel.json(self.id), counts);
+            match kind {
+                EventKind::ChannelCreate => {
+                    let created = channel.id.created_at();
+                    self.emit_at(created, event, intents::GUILDS, &channel.json(self.id), counts);
+                }
+                _ => self.emit(event, intents::GUILDS, &channel.json(self.id), counts),
+            }
         }
     }
 }

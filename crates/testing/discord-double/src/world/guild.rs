@@ -353,9 +353,23 @@ impl Guild {
         }
     }
 
+    /// Announces an event whose payload says when it happened.
+    pub(crate) fn emit_at<T: Serialize>(
+        &self,
+        at: Timestamp,
+        event: &'static str,
+        intents: u64,
+        data: &T,
+        counts: Vec<Counted>,
+    ) {
+        if self.presence == Presence::Joined {
+            self.shared.sink.send(Dispatch { at: Some(at), ..self.dispatch(event, intents, data, counts) });
+        }
+    }
+
     fn dispatch<T: Serialize>(&self, event: &'static str, intents: u64, data: &T, counts: Vec<Counted>) -> Dispatch {
         // None of the types announced has a map with keys other than strings, which alone could fail.
         let data = serde_json::to_string(data).unwrap_or_default().into();
-        Dispatch { guild: Some(self.id), event, data, intents, counts }
+        Dispatch { guild: Some(self.id), event, data, intents, counts, at: None }
     }
 }

@@ -237,7 +237,7 @@ impl Guild {
         }
         let member = Member::new(account, at, Vec::new());
         let counts = vec![counted(EventKind::MemberJoin, None, Some(user))];
-        self.emit("GUILD_MEMBER_ADD", intents::GUILD_MEMBERS, &member.with_guild(self.id), counts);
+        self.emit_at(at, "GUILD_MEMBER_ADD", intents::GUILD_MEMBERS, &member.with_guild(self.id), counts);
         self.members.insert(user, member);
         Ok(())
     }

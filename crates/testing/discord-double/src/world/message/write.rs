@@ -107,7 +107,8 @@ impl Guild {
         let counts = vec![counted(kind, Some(channel), Some(message.author.id))];
         target.last_message = Some(id);
         let target = &self.channels[&channel];
-        self.emit("MESSAGE_CREATE", intents::GUILD_MESSAGES, &self.message_event(target, &message), counts);
+        let event = self.message_event(target, &message);
+        self.emit_at(at, "MESSAGE_CREATE", intents::GUILD_MESSAGES, &event, counts);
         if let Some(target) = self.channels.get_mut(&channel) {
             if target.messages.len() == KEPT {
                 target.messages.pop_front();
