@@ -1,0 +1,135 @@
+//! From a gateway frame to the body of a queue's message, on one core.
+
+mod inflate;
+mod lean;
+mod ours;
+mod twilight;
+
+use std::io::Write as _;
+use std::path::Path;
+use std::rc::Rc;
+
+use anyhow::{Context as _, Result};
+use serde_json::json;
+
+use self::inflate::Inflate;
+use crate::digest::Digest;
+use crate::recording::{Recording, ZlibStream, ZstdStream};
+use crate::{Benchmark, Better, Claim, Contestant, Figure, Peer, Sample, Scale, Setup, Stopwatch};
+
+pub(super) const BENCHMARK: Benchmark = Benchmark {
+    number: 4,
+    name: "frames",
+    what: "From a compressed gateway frame to the body of an SQS message, on one core.",
+    note: "The frames are a recording of the double's traffic in 60 guilds with the runner's intents (message content is \
+           withheld). The Rust contestants read the same zstd stream, cut at each frame, with the same decompressor; the \
+           JavaScript ones the same frames in a zlib stream, which is what they ask Discord for on this version of \
+           Node.js. Ours peeks, projects, batches and encodes every envelope; the limit reads the same facts with one \
+           serde struct for all types of event and counts them; twilight builds its full model; @discordjs/ws runs its \
+           own `unpackMessage`. All count events by kind.",
+    binaries: &[],
+    as_deployed: false,
+    figures,
+    prepare,
+};
+
+const FRAMES: usize = 16_000;
+const TINY: u64 = 400;
+
+fn figures() -> Vec<Figure> {
+    vec![
+        Figure::new("frames per second of CPU", "1/s", Better::Higher, Sample::per_cpu_second, "guildhall")
+            .limit("zstd + lean serde struct", Claim::RatioAtLeast(0.8))
+            .peer("twilight, full model", Claim::Times(2.0))
+            .peer("@discordjs/ws, zlib-sync", Claim::Times(3.0))
+            .peer("@discordjs/ws, node:zlib", Claim::Times(3.0)),
+        Figure::new("CPU time of a frame", "µs", Better::Lower, Sample::cpu_micros_each, "guildhall")
+            .beside("zstd + lean serde struct")
+            .beside("zstd alone")
+            .beside("twilight, full model")
+            .beside("@discordjs/ws, zlib-sync")
+            .beside("@discordjs/ws, node:zlib"),
+    ]
+}
+
+fn frames(scale: Scale) -> usize {
+    usize::try_from(scale.of(FRAMES as u64, TINY)).unwrap_or(FRAMES)
+}
+
+fn prepare(setup: &Setup) -> Result<Vec<Contestant>> {
+    let recording = setup.runtime()?.block_on(Recording::make(FRAMES))?;
+    let mut stream = ZstdStream::default();
+    let zstd = recording.frames.iter().map(|frame| stream.frame(frame)).collect::<Result<Vec<_>>>()?;
+    let zstd: Rc<[Vec<u8>]> = zstd.into();
+    let zlib = setup.scratch().join("frames.zlib");
+    write_zlib(&recording, &zlib).context("the recording cannot be written")?;
+    let read = |name: &'static str, reader: fn() -> Box<dyn Reader>| {
+        let zstd = Rc::clone(&zstd);
+        Contestant::here(name, move |scale| round(&zstd[..frames(scale)], reader()))
+    };
+    let peer = |name: &'static str, compression: &str| -> Result<Contestant> {
+        let environment = [("COMPRESSION", compression.to_owned()), ("FRAMES", zlib.display().to_string())];
+        let process = Peer::node_with(setup, "gateway", "frames.mjs", &environment)?;
+        Ok(Contestant::peer(name, process, |scale| json!({ "frames": frames(scale) })))
+    };
+    Ok(vec![
+        read("guildhall", || Box::new(ours::Ours::new())),
+        read("zstd + lean serde struct", || Box::new(lean::Lean::default())),
+        read("zstd alone", || Box::new(Nothing::default())),
+        read("twilight, full model", || Box::new(twilight::Twilight::default())),
+        peer("@discordjs/ws, zlib-sync", "zlib-sync")?,
+        peer("@discordjs/ws, node:zlib", "node:zlib")?,
+    ])
+}
+
+/// What is done with each frame.
+trait Reader {
+    fn frame(&mut self, text: &str) -> Result<()>;
+
+    /// Ends the work that is measured.
+    fn finish(&mut self) {}
+
+    /// What was counted, and the bytes of what was made; not measured.
+    fn digest(&self) -> Result<Option<Digest>>;
+}
+
+/// Reads nothing: what decompression takes alone.
+#[derive(Default)]
+struct Nothing(usize);
+
+impl Reader for Nothing {
+    fn frame(&mut self, text: &str) -> Result<()> {
+        self.0 += text.len();
+        Ok(())
+    }
+
+    fn digest(&self) -> Result<Option<Digest>> {
+        Ok(None)
+    }
+}
+
+fn round(frames: &[Vec<u8>], mut reader: Box<dyn Reader>) -> Result<Sample> {
+    let mut inflate = Inflate::new()?;
+    let watch = Stopwatch::start();
+    for frame in frames {
+        reader.frame(inflate.frame(frame)?)?;
+    }
+    reader.finish();
+    let sample = watch.sample(frames.len() as u64);
+    Ok(match reader.digest()? {
+        Some(digest) => sample.answering(digest.answer()),
+        None => sample,
+    })
+}
+
+/// The recording for a peer: before each frame its length, four bytes in network order.
+fn write_zlib(recording: &Recording, path: &Path) -> Result<()> {
+    let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
+    let mut stream = ZlibStream::default();
+    for frame in &recording.frames {
+        let bytes = stream.frame(frame)?;
+        file.write_all(&u32::try_from(bytes.len())?.to_be_bytes())?;
+        file.write_all(&bytes)?;
+    }
+    Ok(file.flush()?)
+}

@@ -1,0 +1,76 @@
+//! The runner's own path.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use guildhall_domain::{ShardId, Timestamp};
+use guildhall_gateway_runner::batch::{Batch, Batcher, Origin};
+use guildhall_gateway_runner::project::{self, Dispatch, Frame};
+use guildhall_gateway_runner::watermark::Mark;
+use guildhall_wire::Event;
+use tokio::time::Instant;
+
+use super::Reader;
+use crate::digest::Digest;
+use crate::recording;
+
+/// After everything in the recording.
+const RECEIVED: Timestamp = Timestamp::from_millis(recording::START + 86_400_000);
+
+pub(super) struct Ours {
+    batcher: Option<Batcher>,
+    events: Vec<Event>,
+    closed: Vec<Batch>,
+    bodies: Vec<String>,
+}
+
+impl Ours {
+    pub(super) const fn new() -> Self {
+        Self { batcher: None, events: Vec::new(), closed: Vec::new(), bodies: Vec::new() }
+    }
+
+    fn batcher(seq: u64) -> Batcher {
+        let origin = Origin {
+            shard: ShardId { id: 0, count: 1 },
+            session_id: Arc::from("0000019c8b2f7a000000000000000001"),
+            started: Timestamp::from_millis(recording::START),
+            class_map: guildhall_domain::event::CLASS_MAP_VERSION,
+        };
+        Batcher::new(origin, Mark { seq: seq - 1, at: RECEIVED })
+    }
+
+    fn encode(&mut self) {
+        self.bodies.extend(self.closed.drain(..).map(|batch| guildhall_wire::encode(&batch.envelope)));
+    }
+}
+
+impl Reader for Ours {
+    fn frame(&mut self, text: &str) -> Result<()> {
+        let frame = Frame::peek(text).context("the frame is no JSON object")?;
+        let (Some(seq), Some(name)) = (frame.seq, frame.name) else { return Ok(()) };
+        if let Some(dispatch) = Dispatch::from_name(name) {
+            project::project(dispatch, text, seq, RECEIVED, &mut self.events)?;
+        }
+        let batcher = self.batcher.get_or_insert_with(|| Self::batcher(seq));
+        batcher.frame(Mark { seq, at: RECEIVED }, &mut self.events, Instant::now(), &mut self.closed);
+        if !self.closed.is_empty() {
+            self.encode();
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) {
+        if let Some(batcher) = &mut self.batcher {
+            batcher.close_all(&mut self.closed);
+        }
+        self.encode();
+    }
+
+    fn digest(&self) -> Result<Option<Digest>> {
+        let mut digest = Digest::default();
+        for body in &self.bodies {
+            digest.envelope(&guildhall_wire::decode(body)?);
+        }
+        Ok(Some(digest))
+    }
+}
