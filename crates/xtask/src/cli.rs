@@ -14,6 +14,8 @@ usage: cargo xtask <command>
   test [--only rust|infra|web]         everything that must hold before a change is taken
   services                             what tests need, until Ctrl-C: for `cargo test -p <crate>` beside it
   register-commands [--guild ID] [--yes]   tells Discord about the commands; shows the difference first
+  bench [NAME…] [--rounds N] [--release] [--write-docs]
+                                       benchmarks beside their limits and peers; see docs/benchmarks.md
   bench stats [--calls N] [--release]  how long a warm `/stats` takes, on the data of the running system
   fuzz [TARGET] [--minutes N]          looks for inputs that break a promise: envelope, frame, interaction
   sqlx-prepare [--check]               writes (or checks) the offline data of the compile-time checked queries";

@@ -10,6 +10,7 @@
 //! where the system's PostgreSQL looks for extensions.
 
 mod ambient;
+mod bench;
 mod cache;
 mod checkout;
 mod cli;
@@ -53,7 +54,7 @@ fn dispatch(arguments: &[String]) -> Result<ExitCode> {
         "run" => run::run(&cli::Arguments::parse(rest, &[], &["fresh", "plain-postgres"])?),
         "test" => test::run(&cli::Arguments::parse(rest, &["only"], &[])?),
         "say" => say::run(&cli::Arguments::parse(rest, say::OPTIONS, say::FLAGS)?),
-        "bench" => run::bench(&cli::Arguments::parse(rest, &["calls"], &["release"])?),
+        "bench" => bench::run(&cli::Arguments::parse(rest, bench::OPTIONS, bench::FLAGS)?),
         "fuzz" => fuzz::run(&cli::Arguments::parse(rest, &["minutes"], &["minimise"])?),
         "register-commands" => run::register_commands(rest),
         "services" => test::services(),

@@ -1,6 +1,6 @@
 //! `cargo xtask run`: the whole system on this machine, until Ctrl-C.
 
-mod bench;
+mod bench_stats;
 mod build;
 mod discord;
 mod stack;
@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
-pub(crate) use self::bench::bench;
+pub(crate) use self::bench_stats::bench_stats;
 pub(crate) use self::stack::Announcement;
 use self::{build::Build, discord::Discord};
 use crate::{

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
+pub(crate) use self::steps::environment;
 use self::{results::Tally, steps::Bench};
 use crate::{ambient::Stopwatch, checkout::Checkout, cli::Arguments, console, lock};
 

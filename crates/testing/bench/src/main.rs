@@ -1,4 +1,4 @@
-//! `bench [NAME…] [--rounds N] [--out FOLDER] [--write-docs PAGE]`: runs benchmarks and prints one table.
+//! `bench [NAME…] [--rounds N] [--out FOLDER] [--write-docs FOLDER]`: runs benchmarks and prints one table.
 //!
 //! `bench binaries [NAME…]` prints the binaries of the project that they start, each with the profile it is built with.
 //! `cargo xtask bench` builds them, starts the services and then calls this.
@@ -17,7 +17,7 @@ struct Arguments {
     names: Vec<String>,
     options: Options,
     out: Option<PathBuf>,
-    page: Option<PathBuf>,
+    docs: Option<PathBuf>,
 }
 
 impl Arguments {
@@ -28,7 +28,7 @@ impl Arguments {
             match word.as_str() {
                 "--rounds" => arguments.options.rounds = value()?.parse().context("--rounds takes a number")?,
                 "--out" => arguments.out = Some(value()?.into()),
-                "--write-docs" => arguments.page = Some(value()?.into()),
+                "--write-docs" => arguments.docs = Some(value()?.into()),
                 other if other.starts_with("--") => bail!("there is no option {other}"),
                 name => arguments.names.push(name.to_owned()),
             }
@@ -71,8 +71,8 @@ fn main() -> Result<ExitCode> {
         outcomes.push(outcome);
     }
     println!("\n{}", Table::of(&outcomes));
-    if let Some(page) = &arguments.page {
-        write_docs(&out, page)?;
+    if let Some(docs) = &arguments.docs {
+        write_docs(&out, &docs.join("benchmarks.md"))?;
     }
     Ok(if outcomes.iter().all(guildhall_bench::report::Outcome::held) { ExitCode::SUCCESS } else { ExitCode::from(3) })
 }

@@ -7,11 +7,14 @@ use guildhall_runtime::Environment;
 
 /// Where the project's binaries lie: `DIR/NAME`. Without it, contestants that need one are left out.
 const BINARIES: &str = "GUILDHALL_BENCH_BINARIES";
+/// Where those lie that were built as they are deployed.
+const DEPLOYED: &str = "GUILDHALL_BENCH_DEPLOYED";
+/// Where PostgreSQL's programs lie.
+const POSTGRES_BIN: &str = "GUILDHALL_BENCH_POSTGRES_BIN";
 
 /// The surroundings of a run.
 pub struct Setup {
     environment: Environment,
-    binaries: Option<PathBuf>,
     scratch: tempfile::TempDir,
 }
 
@@ -21,8 +24,7 @@ impl Setup {
     /// # Errors
     /// When no scratch folder can be made.
     pub fn new(environment: Environment) -> Result<Self> {
-        let binaries = environment.optional(BINARIES).map(PathBuf::from);
-        Ok(Self { environment, binaries, scratch: tempfile::tempdir().context("no scratch folder")? })
+        Ok(Self { environment, scratch: tempfile::tempdir().context("no scratch folder")? })
     }
 
     /// The address of a service, by the names that tests use (`GUILDHALL_TEST_POSTGRES` and so on).
@@ -52,10 +54,29 @@ impl Setup {
     /// # Errors
     /// When they were built, but not this one.
     pub fn binary(&self, name: &str) -> Result<Option<PathBuf>> {
-        let Some(folder) = &self.binaries else { return Ok(None) };
-        let path = folder.join(name);
+        self.built(BINARIES, name)
+    }
+
+    /// As [`Setup::binary`], built as it is deployed.
+    ///
+    /// # Errors
+    /// As [`Setup::binary`].
+    pub fn deployed(&self, name: &str) -> Result<Option<PathBuf>> {
+        self.built(DEPLOYED, name)
+    }
+
+    fn built(&self, variable: &str, name: &str) -> Result<Option<PathBuf>> {
+        let Some(folder) = self.environment.optional(variable) else { return Ok(None) };
+        let path = Path::new(folder).join(name);
         ensure!(path.is_file(), "{} was not built", path.display());
         Ok(Some(path))
+    }
+
+    /// One of PostgreSQL's programs (`psql`, `pg_test_fsync`), from beside the server that runs; else from `PATH`.
+    pub fn postgres_program(&self, name: &str) -> PathBuf {
+        self.environment
+            .optional(POSTGRES_BIN)
+            .map_or_else(|| PathBuf::from(name), |folder| Path::new(folder).join(name))
     }
 
     /// The folder of a set of peers, its packages installed.

@@ -137,7 +137,8 @@ fn run_tests(cargo: Program, tally: &mut Tally) -> Result<()> {
     Ok(())
 }
 
-fn environment(endpoints: &Endpoints) -> Vec<(String, String)> {
+/// The variables by which tests and benchmarks find these services.
+pub(crate) fn environment(endpoints: &Endpoints) -> Vec<(String, String)> {
     [
         ("GUILDHALL_TEST_POSTGRES", endpoints.postgres.clone()),
         ("GUILDHALL_TEST_TIMESCALE", endpoints.timescale.clone().unwrap_or_else(|| "absent".to_owned())),

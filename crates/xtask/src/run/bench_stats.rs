@@ -12,10 +12,7 @@ const QUICK: &str = "bench-fast";
 /// What is deployed.
 const RELEASE: &str = "release";
 
-pub(crate) fn bench(arguments: &Arguments) -> Result<ExitCode> {
-    let ["stats"] = arguments.words().iter().map(String::as_str).collect::<Vec<_>>()[..] else {
-        bail!("`bench` takes what is measured: cargo xtask bench stats [--calls N] [--release]");
-    };
+pub(crate) fn bench_stats(arguments: &Arguments) -> Result<ExitCode> {
     let checkout = Checkout::find()?;
     // Says at once that nothing is running, before anything is compiled.
     Announcement::of_simulated(&checkout)?;
