@@ -80,6 +80,7 @@ pub async fn run(config: Config, clock: Clock, stop: CancellationToken) -> anyho
 pub async fn run_with(config: Config, aws: &SdkConfig, clock: Clock, stop: CancellationToken) -> anyhow::Result<()> {
     let metrics = guildhall_runtime::metrics::install().context("another recorder of metrics is installed")?;
     let table = Table::new(dynamo(aws, config.lease_term), config.table.clone(), clock.clone());
+    guildhall_runtime::metrics::catalogue::begin(guildhall_runtime::metrics::catalogue::Source::Runner);
     table.check().await?;
     let discovery = Discovery::new(&config.api_url, &config.token);
     let Some(gateway) = discover(&discovery, &stop).await? else { return Ok(()) };
@@ -253,3 +254,4 @@ mod tests {
         assert!(one.starts_with("runner-") && one != other, "{one} {other}");
     }
 }
+        metrics::gauge!("journal_max_bytes").set(max_bytes as f64);

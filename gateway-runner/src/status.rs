@@ -55,6 +55,7 @@ impl Status {
         self.lock().coordinated = true;
     }
 
+        metrics::gauge!("shards_leased").set(f64::from(u32::try_from(inner.shards.len()).unwrap_or(u32::MAX)));
     /// The phases, and whether the runner does all that is its task.
     pub fn report(&self) -> (BTreeMap<u32, Phase>, bool) {
         let inner = self.lock();

@@ -87,6 +87,11 @@ impl Cache {
         self.remote.warm_up().await;
     }
 
+    /// How many bytes the server uses and how many it may use; `None` when it is away.
+    pub async fn memory(&self) -> Option<(u64, u64)> {
+        self.remote.memory().await
+    }
+
     /// Whether the server answered last time.
     pub fn is_connected(&self) -> bool {
         self.remote.is_up()

@@ -98,6 +98,20 @@ impl Remote {
         }
     }
 
+    /// Bytes in use and bytes allowed, as the server tells; `None` when it is away.
+    pub(crate) async fn memory(&self) -> Option<(u64, u64)> {
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("INFO").arg("memory");
+        let (text,): (String,) = self.run("info", &pipeline).await?;
+        let field = |name: &str| {
+            let mut fields = text.lines().filter_map(|line| line.split_once(':'));
+            fields.find(|(known, _)| *known == name)?.1.trim().parse::<u64>().ok()
+        };
+        // Without a bound of its own it may take the machine's.
+        let bound = field("maxmemory").filter(|bytes| *bytes > 0).or_else(|| field("total_system_memory"))?;
+        Some((field("used_memory")?, bound))
+    }
+
     /// Runs commands; `None` when the server is away.
     async fn run<T: FromRedisValue>(&self, operation: &'static str, pipeline: &Pipeline) -> Option<T> {
         if self.with(|state| state.retry_at.is_some_and(|at| Instant::now() < at)) {

@@ -190,12 +190,15 @@ async fn patiently<T: Unpin>(
     call: &'static str,
     response: ResponseFuture<T>,
 ) -> Result<twilight_http::Response<T>, ClientError> {
-    match tokio::time::timeout(PATIENCE, response).await {
+    let result = match tokio::time::timeout(PATIENCE, response).await {
         Ok(Ok(response)) => Ok(response),
         Ok(Err(error)) => Err(ClientError::from_twilight(call, error)),
         // Requests have a shorter limit of their own: what took this long was waiting for Discord's permission.
         Err(_) => Err(ClientError { call, kind: ErrorKind::RateLimited, source: None }),
-    }
+    };
+    let outcome = if result.is_ok() { "ok" } else { "failed" };
+    metrics::counter!("discord_requests_total", "call" => call, "outcome" => outcome).increment(1);
+    result
 }
 
 /// Waits for a response and reads what the product keeps of it.

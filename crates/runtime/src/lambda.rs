@@ -14,8 +14,18 @@ use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde::{Deserialize, Serialize};
 
 use crate::delivery::{Delivery, Failure, Verdict};
+use crate::metrics::{self, Invocation};
 use crate::telemetry;
-use crate::{Request, Response};
+use crate::{Environment, Request, Response};
+
+/// What comes first in a function: logs, and metrics in CloudWatch's embedded format.
+pub fn start(environment: &Environment) {
+    telemetry::init(environment);
+    if let Err(error) = metrics::install_embedded(environment) {
+        // Answers are worth more than figures about them.
+        tracing::error!(error = telemetry::chain(&error), "this function measures nothing");
+    }
+}
 
 /// Serves HTTP events of API Gateway (REST and HTTP APIs, and function URLs) until the process is stopped.
 ///
@@ -30,6 +40,7 @@ where
         let (parts, body) = request.into_parts();
         let handler = &handler;
         async move {
+            let _written = Invocation::begin();
             let body = body.collect().await?.to_bytes();
             let (parts, body) = handler(Request::from_parts(parts, body)).await.into_parts();
             Ok::<_, Error>(http::Response::from_parts(parts, lambda_http::Body::Binary(body.to_vec())))
@@ -84,6 +95,7 @@ where
     lambda_runtime::run(service_fn(|event: LambdaEvent<SqsEvent>| {
         let handler = &handler;
         async move {
+            let _written = Invocation::begin();
             let deliveries = event
                 .payload
                 .records
@@ -103,14 +115,21 @@ where
     .await
 }
 
-/// Logs each failure once, where it leaves the handler.
+/// Logs and counts each failure once, where it leaves the handler.
 pub fn log_failures(failures: &[Failure]) {
     for failure in failures {
         let error = telemetry::chain(failure.source.as_ref());
-        match failure.verdict {
-            Verdict::Retry => tracing::warn!(message_id = failure.message_id, error, "message will be delivered again"),
-            Verdict::Fail => tracing::error!(message_id = failure.message_id, error, "message cannot be handled"),
-        }
+        let verdict = match failure.verdict {
+            Verdict::Retry => {
+                tracing::warn!(message_id = failure.message_id, error, "message will be delivered again");
+                "retry"
+            }
+            Verdict::Fail => {
+                tracing::error!(message_id = failure.message_id, error, "message cannot be handled");
+                "fail"
+            }
+        };
+        ::metrics::counter!("delivery_failures_total", "verdict" => verdict).increment(1);
     }
 }
 
@@ -128,6 +147,7 @@ where
     lambda_runtime::run(service_fn(|_: LambdaEvent<serde_json::Value>| {
         let handler = &handler;
         async move {
+            let _written = Invocation::begin();
             #[expect(clippy::disallowed_methods, reason = "measures how long the handler took")]
             let start = Instant::now();
             match handler().await {

@@ -1,23 +1,97 @@
-//! Prometheus metrics of a long-lived process.
+//! Metrics: for Prometheus in long-lived processes, in CloudWatch's embedded format in functions.
+//!
+//! **Invariant:** both carry the names, units and labels of the [`catalogue`].
+//! **Invariant:** a function's figures are written before its invocation is answered, also when that fails: the process
+//! may be frozen right afterwards.
+
+pub mod catalogue;
 
 use std::sync::OnceLock;
 
-use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+use metrics_cloudwatch_embedded::{Builder, Collector};
+pub use metrics_exporter_prometheus::PrometheusHandle;
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder};
 
-/// Bounds in seconds: from the cost of one frame to that of a slow transaction.
-const DURATION_BUCKETS: [f64; 14] =
-    [0.000_005, 0.000_02, 0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+use crate::Environment;
+use catalogue::{CATALOGUE, Kind};
 
-static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+/// CloudWatch's namespace for them.
+pub const NAMESPACE: &str = "Guildhall";
+
+static PROMETHEUS: OnceLock<PrometheusHandle> = OnceLock::new();
+static EMBEDDED: OnceLock<&'static Collector> = OnceLock::new();
+
+/// Metrics cannot be written in the embedded format.
+#[derive(Debug, thiserror::Error)]
+#[error("the recorder of metrics could not be installed: {0}")]
+pub struct EmbedError(String);
+
+/// A recorder for Prometheus with the catalogue's buckets.
+///
+/// # Errors
+/// When a histogram of the catalogue has no buckets.
+pub fn prometheus() -> Result<PrometheusBuilder, BuildError> {
+    CATALOGUE.iter().try_fold(PrometheusBuilder::new(), |builder, metric| match metric.kind {
+        Kind::Histogram(buckets) => builder.set_buckets_for_metric(Matcher::Full(metric.name.to_owned()), buckets),
+        Kind::Counter | Kind::Gauge => Ok(builder),
+    })
+}
 
 /// Installs the process's recorder, once; later calls return the same handle, whose `render` is the exposition text.
 ///
 /// # Errors
 /// When another recorder was installed before.
 pub fn install() -> Result<PrometheusHandle, BuildError> {
-    if let Some(handle) = HANDLE.get() {
+    if let Some(handle) = PROMETHEUS.get() {
         return Ok(handle.clone());
     }
-    let handle = PrometheusBuilder::new().set_buckets(&DURATION_BUCKETS)?.install_recorder()?;
-    Ok(HANDLE.get_or_init(|| handle).clone())
+    let handle = prometheus()?.install_recorder()?;
+    catalogue::describe();
+    Ok(PROMETHEUS.get_or_init(|| handle).clone())
+}
+
+/// Installs the recorder of a function. The dimension `stack`, from `METRICS_STACK`, tells apart the deployments of one
+/// AWS account.
+///
+/// # Errors
+/// When another recorder was installed before.
+pub fn install_embedded(environment: &Environment) -> Result<(), EmbedError> {
+    let mut builder = Builder::new().cloudwatch_namespace(NAMESPACE);
+    if let Some(stack) = environment.optional("METRICS_STACK") {
+        builder = builder.with_dimension("stack", stack.to_owned());
+    }
+    let collector = builder.init().map_err(|error| EmbedError(error.to_string()))?;
+    catalogue::describe();
+    EMBEDDED.get_or_init(|| collector);
+    Ok(())
+}
+
+/// One invocation of a function: when it is over, however it ends, what was recorded is written to standard output,
+/// from where CloudWatch reads it. In a process that records for Prometheus it does nothing.
+#[derive(Debug, Default)]
+#[must_use = "the figures are written when this ends"]
+pub struct Invocation(());
+
+impl Invocation {
+    /// An invocation begins.
+    pub fn begin() -> Self {
+        Self(())
+    }
+}
+
+impl Drop for Invocation {
+    fn drop(&mut self) {
+        if let Err(error) = write_embedded(std::io::stdout().lock()) {
+            tracing::warn!(error = %error, "metrics could not be written");
+        }
+    }
+}
+
+/// Writes what was recorded since the last time, a JSON document on each line; nothing where [`install_embedded`] was not
+/// called.
+///
+/// # Errors
+/// When `output` does not take it.
+pub fn write_embedded(output: impl std::io::Write) -> std::io::Result<()> {
+    EMBEDDED.get().map_or(Ok(()), |collector| collector.flush(output))
 }

@@ -1,10 +1,20 @@
 //! Structured logs.
 //!
-//! **Invariant:** logs carry ids and durations, never a message body or a secret.
+//! **Invariant:** logs carry ids and durations, never a message body or a secret. What other people's crates say below
+//! `info` is left out whatever `LOG_LEVEL` asks for, since there they print requests and payloads whole.
+//!
+//! On Lambda each line says which request it belongs to (`requestId`, and `xrayTraceId` where there is one), in `span`.
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
+use tracing_subscriber::fmt::layer;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::Environment;
+
+/// What the targets of this project's own logs begin with.
+const OWN: &str = "guildhall_";
 
 /// Starts logging: JSON lines, or readable lines with `LOG_FORMAT=text`; `LOG_LEVEL` filters (default `info`).
 ///
@@ -12,12 +22,14 @@ use crate::Environment;
 pub fn init(environment: &Environment) {
     let filter = EnvFilter::try_new(environment.optional("LOG_LEVEL").unwrap_or("info"))
         .unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(true);
+    let discreet = filter_fn(|metadata| metadata.target().starts_with(OWN) || *metadata.level() <= LevelFilter::INFO);
+    let registry = tracing_subscriber::registry().with(filter).with(discreet);
     // A subscriber that is already there stays; that is what a process with several handlers wants.
     let _already_set = if environment.optional("LOG_FORMAT") == Some("text") {
-        builder.with_writer(std::io::stderr).try_init().is_err()
+        registry.with(layer().with_writer(std::io::stderr)).try_init().is_err()
     } else {
-        builder.json().flatten_event(true).with_writer(std::io::stderr).try_init().is_err()
+        let lines = layer().json().flatten_event(true).with_span_list(false).with_writer(std::io::stderr);
+        registry.with(lines).try_init().is_err()
     };
 }
 

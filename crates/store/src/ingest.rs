@@ -31,6 +31,7 @@ use sqlx::{Connection as _, PgConnection};
 
 use crate::StoreError;
 use crate::limits::Limits;
+use crate::timed::Timed;
 use guilds::{Changes, Guilds};
 use tally::Tally;
 
@@ -62,6 +63,7 @@ struct Fresh<'a> {
 /// # Errors
 /// When the database does not carry it out; nothing was counted then.
 pub async fn apply(db: &mut PgConnection, envelopes: &[&Envelope], now: Timestamp) -> Result<Applied, StoreError> {
+    let _timed = Timed::begin("ingest");
     let mut tx = db.begin().await?;
     Limits::INGEST.set(&mut tx).await?;
     gaps::lock(&mut tx, envelopes).await?;

@@ -6,6 +6,7 @@ use guildhall_domain::{InteractionId, Timestamp};
 use sqlx::PgConnection;
 
 use crate::StoreError;
+use crate::timed::Timed;
 
 /// Claims an interaction: `true` when it had no effect yet. A concurrent claim of the same id waits for the first
 /// one's transaction to end.
@@ -13,6 +14,7 @@ use crate::StoreError;
 /// # Errors
 /// When the database does not carry it out.
 pub async fn claim(db: &mut PgConnection, id: InteractionId, now: Timestamp) -> Result<bool, StoreError> {
+    let _timed = Timed::begin("interaction_claim");
     let done = sqlx::query!(
         "INSERT INTO interactions_seen (interaction_id, seen_at) VALUES ($1, $2) ON CONFLICT DO NOTHING",
         id.to_db(),

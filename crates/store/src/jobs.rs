@@ -6,6 +6,7 @@ use guildhall_domain::{InteractionId, Timestamp};
 use sqlx::PgConnection;
 
 use crate::StoreError;
+use crate::timed::Timed;
 
 /// Whether a job is to be run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +32,7 @@ pub async fn begin(
     now: Timestamp,
     lease_millis: i64,
 ) -> Result<Begin, StoreError> {
+    let _timed = Timed::begin("job_begin");
     let leased = sqlx::query_scalar!(
         "INSERT INTO jobs (id, attempt, leased_until, started_at) VALUES ($1, 1, $3, $2)
          ON CONFLICT (id) DO UPDATE SET attempt = jobs.attempt + 1, leased_until = excluded.leased_until
@@ -57,6 +59,7 @@ pub async fn begin(
 /// # Errors
 /// When the database does not carry it out.
 pub async fn finish(db: &mut PgConnection, id: InteractionId, now: Timestamp) -> Result<(), StoreError> {
+    let _timed = Timed::begin("job_finish");
     sqlx::query!("UPDATE jobs SET finished_at = coalesce(finished_at, $2) WHERE id = $1", id.to_db(), now.to_utc())
         .execute(db)
         .await?;
@@ -69,6 +72,7 @@ pub async fn finish(db: &mut PgConnection, id: InteractionId, now: Timestamp) ->
 /// # Errors
 /// When the database does not carry it out.
 pub async fn release(db: &mut PgConnection, id: InteractionId, attempt: i32, now: Timestamp) -> Result<(), StoreError> {
+    let _timed = Timed::begin("job_release");
     sqlx::query!(
         "UPDATE jobs SET leased_until = $3 WHERE id = $1 AND attempt = $2 AND finished_at IS NULL",
         id.to_db(),

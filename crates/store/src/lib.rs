@@ -8,6 +8,7 @@
 
 pub mod audit;
 pub mod error;
+mod health;
 pub mod ingest;
 pub mod interactions;
 pub mod jobs;
@@ -18,8 +19,10 @@ pub mod rollup;
 pub mod settings;
 pub mod stats;
 pub mod subscriptions;
+mod timed;
 
 pub use error::StoreError;
+pub use health::{Health, health};
 pub use migrations::MIGRATOR;
 pub use pool::{Connect, connect};
 pub use sqlx::{Connection, PgConnection, PgPool};

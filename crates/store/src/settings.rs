@@ -12,6 +12,7 @@ use sqlx::{Connection as _, PgConnection};
 
 use crate::StoreError;
 use crate::limits::Limits;
+use crate::timed::Timed;
 
 /// Settings as they are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +63,7 @@ impl Row {
 /// # Errors
 /// When the database does not carry it out.
 pub async fn find(db: &mut PgConnection, guild: GuildId) -> Result<Option<StoredSettings>, StoreError> {
+    let _timed = Timed::begin("settings_find");
     sqlx::query_as!(
         Row,
         "SELECT settings, revision, updated_at, updated_by FROM guild_settings WHERE guild_id = $1",
@@ -85,6 +87,7 @@ pub async fn save(
     author: UserId,
     now: Timestamp,
 ) -> Result<Saved, StoreError> {
+    let _timed = Timed::begin("settings_save");
     let mut tx = db.begin().await?;
     Limits::SAVE.set(&mut tx).await?;
     let ingested_at = lock(&mut tx, guild).await?;

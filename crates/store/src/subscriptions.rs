@@ -4,6 +4,7 @@ use guildhall_domain::{GuildId, Timestamp};
 use sqlx::PgConnection;
 
 use crate::StoreError;
+use crate::timed::Timed;
 
 /// What a guild pays for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,6 +34,7 @@ impl Plan {
 /// # Errors
 /// When the database does not carry it out.
 pub async fn plan(db: &mut PgConnection, guild: GuildId) -> Result<Plan, StoreError> {
+    let _timed = Timed::begin("subscription_plan");
     let name = sqlx::query_scalar!("SELECT plan FROM subscriptions WHERE guild_id = $1", guild.to_db())
         .fetch_optional(db)
         .await?;
@@ -49,6 +51,7 @@ pub async fn plan(db: &mut PgConnection, guild: GuildId) -> Result<Plan, StoreEr
 /// # Errors
 /// When the database does not carry it out.
 pub async fn set_plan(db: &mut PgConnection, guild: GuildId, plan: Plan, now: Timestamp) -> Result<(), StoreError> {
+    let _timed = Timed::begin("subscription_set_plan");
     sqlx::query!(
         "INSERT INTO subscriptions (guild_id, plan, since) VALUES ($1, $2, $3)
          ON CONFLICT (guild_id) DO UPDATE SET plan = excluded.plan, since = excluded.since

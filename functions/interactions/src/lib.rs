@@ -77,6 +77,7 @@ pub async fn handle(deps: &Deps, request: Request) -> Response {
         Ok(interaction) => interaction,
         Err(problem) => {
             tracing::info!(status = problem.status.as_u16(), kind = problem.kind, "a request was refused");
+            count("refused", problem.status);
             let not_allowed = problem.status == StatusCode::METHOD_NOT_ALLOWED;
             let mut response = problem.into_response();
             if not_allowed {
@@ -86,22 +87,28 @@ pub async fn handle(deps: &Deps, request: Request) -> Response {
         }
     };
     let work = commands::dispatch(&deps.ctx, &deps.queue, &interaction);
-    let (reply, what, outcome) = match tokio::time::timeout(deps.deadline, work).await {
+    // Discord is always answered with 200; these are what the answer would be worth without an apology.
+    let (reply, what, outcome, status) = match tokio::time::timeout(deps.deadline, work).await {
         Ok(done) => {
-            let outcome = match &done.error {
-                None => "ok",
+            let (outcome, status) = match &done.error {
+                None => ("ok", StatusCode::OK),
                 Some(error) => {
                     let error = telemetry::chain(error);
                     tracing::error!(interaction = %interaction.id, what = done.what, error, "an interaction failed");
-                    "failed"
+                    ("failed", StatusCode::INTERNAL_SERVER_ERROR)
                 }
             };
-            (done.reply, done.what, outcome)
+            (done.reply, done.what, outcome, status)
         }
-        Err(_) => (Reply::ephemeral(commands::too_long(&interaction).of(interaction.language)), "unknown", "timed out"),
+        Err(_) => {
+            let apology = commands::too_long(&interaction).of(interaction.language);
+            (Reply::ephemeral(apology), "unknown", "timed out", StatusCode::GATEWAY_TIMEOUT)
+        }
     };
     let rendered = reply.render(interaction.id);
     let duration_ms = started.elapsed().as_secs_f64() * 1_000.0;
+    count(what, status);
+    metrics::histogram!("api_request_duration_seconds", "endpoint" => what).record(started.elapsed().as_secs_f64());
     if interaction.action != Action::Ping {
         let (id, guild) = (interaction.id, interaction.guild.map(tracing::field::display));
         let bytes = rendered.body.len();
@@ -112,6 +119,11 @@ pub async fn handle(deps: &Deps, request: Request) -> Response {
         response.headers_mut().insert(header::CONTENT_TYPE, content_type);
     }
     response
+}
+
+fn count(endpoint: &'static str, status: StatusCode) {
+    let status = status.as_str().to_owned();
+    metrics::counter!("api_requests_total", "endpoint" => endpoint, "status" => status).increment(1);
 }
 
 /// Lets through what Discord signed a moment ago, and reads it.

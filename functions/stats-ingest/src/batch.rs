@@ -1,12 +1,15 @@
 //! Envelopes that are counted in one transaction, or, if one of them is poison, in as few as it takes to find it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use guildhall_domain::Timestamp;
 use guildhall_runtime::{Delivery, Failure};
 use guildhall_store::ingest::{self, Applied};
 use guildhall_store::{PgPool, StoreError};
-use guildhall_wire::Envelope;
+use guildhall_wire::{Envelope, EventBody};
+use tokio::time::Instant;
 
 /// A message whose body was read.
 pub(crate) struct Message {
@@ -58,8 +61,10 @@ impl Batch {
             if part.is_empty() {
                 continue;
             }
+            let began = Instant::now();
             match apply(pool, part, now).await {
                 Ok(Applied { events, duplicates, guilds }) => {
+                    measure(part, duplicates, began.elapsed(), now);
                     tracing::info!(messages = part.len(), events, duplicates, guilds, "batch counted");
                 }
                 Err(error) if error.is_data() && part.len() > 1 => {
@@ -79,6 +84,31 @@ impl Batch {
             }
         }
         failures
+    }
+}
+
+/// Counts what was counted; summed up first, because a batch has tens of thousands of events.
+fn measure(part: &[Message], duplicates: u64, took: Duration, now: Timestamp) {
+    let mut kinds: BTreeMap<&'static str, u64> = BTreeMap::new();
+    for event in part.iter().flat_map(|message| &message.envelope.events) {
+        let kind = match event.body {
+            EventBody::Count { kind, .. } => kind.name(),
+            EventBody::VoicePresent { .. } => "voice_present",
+            EventBody::VoiceRoster => "voice_roster",
+        };
+        *kinds.entry(kind).or_default() += 1;
+    }
+    for (kind, count) in kinds {
+        metrics::counter!("events_processed_total", "type" => kind).increment(count);
+    }
+    metrics::histogram!("event_processing_duration_seconds", "type" => "batch").record(took.as_secs_f64());
+    metrics::counter!("events_duplicate_total").increment(duplicates);
+    let gaps: usize = part.iter().map(|message| message.envelope.gaps.len()).sum();
+    metrics::counter!("coverage_gaps_total").increment(gaps as u64);
+    if let Some(newest) = part.iter().flat_map(|message| &message.envelope.events).map(|event| event.at).max() {
+        // Clocks differ a little: what seems to come from the future has just happened.
+        let millis = u32::try_from(now.millis_since(newest).max(0)).unwrap_or(u32::MAX);
+        metrics::gauge!("ingest_lag_seconds").set(f64::from(millis) / 1_000.0);
     }
 }
 

@@ -9,10 +9,10 @@
 
 use std::time::Duration;
 
-use guildhall_domain::Clock;
+use guildhall_domain::{Clock, Timestamp};
 use guildhall_runtime::{ConfigError, Environment};
 use guildhall_store::rollup::{self, Refreshed, Removed};
-use guildhall_store::{Connect, PgPool, StoreError};
+use guildhall_store::{Connect, Health, PgConnection, PgPool, StoreError};
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -83,6 +83,7 @@ pub async fn handle(deps: &Deps) -> Result<Report, StoreError> {
     let started = Instant::now();
     let now = deps.clock.now();
     let mut db = deps.pool.acquire().await?;
+    watch(&mut db, now).await?;
     let retention = deps.budget.min(RETENTION_BUDGET);
     let removed = rollup::retain(&mut db, now, || started.elapsed() < retention).await;
     let mut refreshed = Refreshed::default();
@@ -94,5 +95,24 @@ pub async fn handle(deps: &Deps) -> Result<Report, StoreError> {
             break;
         }
     }
-    Ok(Report { removed: removed?, refreshed, left: rollup::left(&mut db).await? })
+    let left = rollup::left(&mut db).await?;
+    metrics::gauge!("snapshots_left").set(float(left));
+    Ok(Report { removed: removed?, refreshed, left })
+}
+
+/// Measures what nobody else looks at regularly.
+async fn watch(db: &mut PgConnection, now: Timestamp) -> Result<(), StoreError> {
+    let Health { connections_used, connections_max, counted_at } = guildhall_store::health(db).await?;
+    metrics::gauge!("db_connections_used").set(f64::from(connections_used));
+    metrics::gauge!("db_connections_max").set(f64::from(connections_max));
+    if let Some(counted_at) = counted_at {
+        let millis = now.millis_since(counted_at).max(0);
+        metrics::gauge!("ingest_idle_seconds").set(float(millis.unsigned_abs()) / 1_000.0);
+    }
+    Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "gauges; the values stay far below 2^52")]
+fn float(value: u64) -> f64 {
+    value as f64
 }

@@ -84,7 +84,10 @@ async fn one(deps: &Deps, delivery: Delivery) -> Result<(), Failure> {
                 Finished::Before => "done before",
                 Finished::Expired => "expired",
             };
-            let duration_ms = started.elapsed().as_secs_f64() * 1_000.0;
+            let took = started.elapsed();
+            metrics::counter!("events_processed_total", "type" => "job").increment(1);
+            metrics::histogram!("event_processing_duration_seconds", "type" => "job").record(took.as_secs_f64());
+            let duration_ms = took.as_secs_f64() * 1_000.0;
             tracing::info!(interaction = %job.interaction, guild = %job.guild, outcome, duration_ms, "job handled");
             Ok(())
         }

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use guildhall_runtime::{Environment, lambda, system_clock, telemetry};
+use guildhall_runtime::{Environment, lambda, system_clock};
 use guildhall_worker::{Deps, handle};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let environment = Environment::of_process();
-    telemetry::init(&environment);
+    lambda::start(&environment);
     let deps = Arc::new(Deps::from_environment(&environment, system_clock()).await?);
     lambda::serve_queue(|deliveries| {
         let deps = Arc::clone(&deps);

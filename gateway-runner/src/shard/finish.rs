@@ -33,7 +33,7 @@ impl Reader<'_> {
         }
         match end {
             End::Fatal(code) => {
-                metrics::counter!("shard_fatal", "code" => code.to_string()).increment(1);
+                metrics::counter!("shard_fatal_total", "code" => code.to_string()).increment(1);
                 tracing::error!(shard = %self.lease.shard(), code, "Discord closed the shard for good; it stays closed");
                 Outcome::Fatal(code)
             }

@@ -6,6 +6,7 @@ use sqlx::{Connection as _, PgConnection};
 
 use crate::StoreError;
 use crate::limits::Limits;
+use crate::timed::Timed;
 
 /// Lets the guild's cumulative member counters begin with a local day: they are what the member-days from then on add
 /// up to, and events of earlier days that come late no longer touch them. When members were first and last seen stays.
@@ -13,6 +14,7 @@ use crate::limits::Limits;
 /// # Errors
 /// When the database does not carry it out; nothing changed then.
 pub async fn reset_members(db: &mut PgConnection, guild: GuildId, from: NaiveDate) -> Result<(), StoreError> {
+    let _timed = Timed::begin("rollup_members");
     let mut tx = db.begin().await?;
     Limits::ROLLUP.set(&mut tx).await?;
     // The row is the lock under which a guild's numbers change.

@@ -8,6 +8,7 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use crate::StoreError;
 use crate::limits::Limits;
 use crate::migrations::timescaledb;
+use crate::timed::Timed;
 
 const DAY_MILLIS: i64 = 24 * 3_600_000;
 const RAW_DAYS: i64 = 30;
@@ -47,6 +48,7 @@ pub async fn retain(
     now: Timestamp,
     go_on: impl FnMut() -> bool + Send,
 ) -> Result<Removed, StoreError> {
+    let _timed = Timed::begin("rollup_retain");
     let before = |days: i64| now.plus_millis(-days * DAY_MILLIS).to_utc();
     let mut removed = Removed::default();
     let mut sweep = Sweep { db, go_on, cut_short: false };

@@ -11,6 +11,7 @@ use crate::StoreError;
 use crate::ingest::{zone_at, zones};
 use crate::limits::Limits;
 use crate::stats::VOICE_MILLIS;
+use crate::timed::Timed;
 
 const HOUR_MILLIS: i64 = 3_600_000;
 const QUARTERS_OF_HOUR: i64 = 4;
@@ -43,6 +44,7 @@ struct Window {
 /// # Errors
 /// When the database does not carry it out.
 pub async fn refresh(db: &mut PgConnection, now: Timestamp, limit: i64) -> Result<Refreshed, StoreError> {
+    let _timed = Timed::begin("rollup_refresh");
     let mut tx = db.begin().await?;
     Limits::ROLLUP.set(&mut tx).await?;
     let dirty = sqlx::query!(
@@ -78,6 +80,7 @@ pub async fn refresh(db: &mut PgConnection, now: Timestamp, limit: i64) -> Resul
 /// # Errors
 /// When the database does not carry it out.
 pub async fn left(db: &mut PgConnection) -> Result<u64, StoreError> {
+    let _timed = Timed::begin("rollup_left");
     let left = sqlx::query_scalar!(r#"SELECT count(*) AS "left!" FROM dirty_hours"#).fetch_one(db).await?;
     Ok(left.unsigned_abs())
 }

@@ -5,6 +5,7 @@ use sqlx::PgConnection;
 
 use super::totals::{Totals, VOICE_MILLIS, fold, sum};
 use crate::StoreError;
+use crate::timed::Timed;
 
 /// A channel's totals over a span.
 ///
@@ -16,6 +17,7 @@ pub async fn channel_totals(
     channel: ChannelId,
     span: Span,
 ) -> Result<Totals, StoreError> {
+    let _timed = Timed::begin("channel_totals");
     let rows = sqlx::query!(
         r#"SELECT kind, sum(count)::bigint AS "count!" FROM channel_quarters
            WHERE guild_id = $1 AND channel_id = $2 AND bucket >= $3 AND bucket < $4 GROUP BY kind"#,
@@ -39,6 +41,7 @@ pub async fn channel_series(
     channel: ChannelId,
     span: Span,
 ) -> Result<Vec<(QuarterHour, Totals)>, StoreError> {
+    let _timed = Timed::begin("channel_series");
     let rows = sqlx::query!(
         "SELECT bucket, kind, count FROM channel_quarters
          WHERE guild_id = $1 AND channel_id = $2 AND bucket >= $3 AND bucket < $4 ORDER BY bucket",
@@ -62,6 +65,7 @@ pub async fn top_channels(
     span: Span,
     limit: i64,
 ) -> Result<Vec<(ChannelId, Totals)>, StoreError> {
+    let _timed = Timed::begin("top_channels");
     // The recursion hops from channel to channel along the primary key, so that one index serves a channel's series
     // and this: reading the guild's whole history for a day's ranking is what it avoids.
     let rows = sqlx::query!(

@@ -5,12 +5,14 @@ use sqlx::PgConnection;
 
 use super::totals::{Totals, fold, sum};
 use crate::StoreError;
+use crate::timed::Timed;
 
 /// A guild's totals over a span.
 ///
 /// # Errors
 /// When the database does not carry it out.
 pub async fn guild_totals(db: &mut PgConnection, guild: GuildId, span: Span) -> Result<Totals, StoreError> {
+    let _timed = Timed::begin("guild_totals");
     let rows = sqlx::query!(
         r#"SELECT kind, sum(count)::bigint AS "count!" FROM guild_quarters
            WHERE guild_id = $1 AND bucket >= $2 AND bucket < $3 GROUP BY kind"#,
@@ -32,6 +34,7 @@ pub async fn guild_series(
     guild: GuildId,
     span: Span,
 ) -> Result<Vec<(QuarterHour, Totals)>, StoreError> {
+    let _timed = Timed::begin("guild_series");
     let rows = sqlx::query!(
         "SELECT bucket, kind, count FROM guild_quarters
          WHERE guild_id = $1 AND bucket >= $2 AND bucket < $3 ORDER BY bucket",

@@ -5,6 +5,7 @@ use sqlx::PgConnection;
 use sqlx::types::chrono::{DateTime, Utc};
 
 use crate::StoreError;
+use crate::timed::Timed;
 
 /// What members are ranked by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +57,7 @@ pub async fn leaderboard(
     by: Rank,
     limit: i64,
 ) -> Result<Vec<Standing>, StoreError> {
+    let _timed = Timed::begin("leaderboard");
     // One statement for each, so that each is read off its index.
     let rows = match by {
         Rank::Messages => {

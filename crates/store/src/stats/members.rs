@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 
 use super::totals::{Totals, VOICE_MILLIS, fold, sum};
 use crate::StoreError;
+use crate::timed::Timed;
 
 /// The guild's most active members over a range of local days, in one channel or in all: by score, with the score.
 ///
@@ -20,6 +21,7 @@ pub async fn top_members(
     days: RangeInclusive<NaiveDate>,
     limit: i64,
 ) -> Result<Vec<(UserId, Totals, u64)>, StoreError> {
+    let _timed = Timed::begin("top_members");
     let rows: Vec<(UserId, i16, i64)> = match channel {
         None => sqlx::query!(
             r#"WITH totals AS (
@@ -91,6 +93,7 @@ pub async fn member_totals(
     member: UserId,
     days: RangeInclusive<NaiveDate>,
 ) -> Result<Totals, StoreError> {
+    let _timed = Timed::begin("member_totals");
     let rows = sqlx::query!(
         r#"SELECT kind, sum(count)::bigint AS "count!" FROM member_days
            WHERE guild_id = $1 AND day = ANY($2) AND user_id = $3 GROUP BY kind"#,
@@ -113,6 +116,7 @@ pub async fn member_series(
     member: UserId,
     days: RangeInclusive<NaiveDate>,
 ) -> Result<Vec<(NaiveDate, Totals)>, StoreError> {
+    let _timed = Timed::begin("member_series");
     let rows = sqlx::query!(
         "SELECT day, kind, count FROM member_days
          WHERE guild_id = $1 AND day = ANY($2) AND user_id = $3 ORDER BY day",
@@ -136,6 +140,7 @@ pub async fn member_top_channels(
     days: RangeInclusive<NaiveDate>,
     limit: i64,
 ) -> Result<Vec<(ChannelId, Totals)>, StoreError> {
+    let _timed = Timed::begin("member_top_channels");
     let rows = sqlx::query!(
         r#"WITH totals AS (
                SELECT channel_id, kind, sum(count)::bigint AS count FROM member_channel_days

@@ -4,6 +4,7 @@ use guildhall_domain::{GuildId, Span, Timestamp};
 use sqlx::PgConnection;
 
 use crate::StoreError;
+use crate::timed::Timed;
 
 /// How fresh a guild's numbers are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -19,6 +20,7 @@ pub struct Freshness {
 /// # Errors
 /// When the database does not carry it out.
 pub async fn freshness(db: &mut PgConnection, guild: GuildId) -> Result<Freshness, StoreError> {
+    let _timed = Timed::begin("freshness");
     let row = sqlx::query!("SELECT ingested_at, ingest_version FROM guilds WHERE guild_id = $1", guild.to_db())
         .fetch_optional(db)
         .await?;
@@ -46,6 +48,7 @@ pub struct Gauges {
 /// # Errors
 /// When the database does not carry it out.
 pub async fn latest_gauges(db: &mut PgConnection, guild: GuildId) -> Result<Option<Gauges>, StoreError> {
+    let _timed = Timed::begin("latest_gauges");
     let row = sqlx::query!(
         "SELECT slot, members, online, in_voice FROM gauges WHERE guild_id = $1 ORDER BY slot DESC LIMIT 1",
         guild.to_db(),
@@ -74,6 +77,7 @@ pub struct Gap {
 /// # Errors
 /// When the database does not carry it out.
 pub async fn coverage_gaps(db: &mut PgConnection, guild: GuildId, span: Span) -> Result<Vec<Gap>, StoreError> {
+    let _timed = Timed::begin("coverage_gaps");
     let rows = sqlx::query!(
         "SELECT gap_from, gap_to FROM coverage_gaps
          WHERE ($1::bigint >> 22) % shard_count = shard_id AND gap_from < $3 AND gap_to > $2
@@ -95,6 +99,7 @@ pub async fn coverage_gaps(db: &mut PgConnection, guild: GuildId, span: Span) ->
 /// # Errors
 /// When the database does not carry it out.
 pub async fn open_voice(db: &mut PgConnection, guild: GuildId) -> Result<u64, StoreError> {
+    let _timed = Timed::begin("open_voice");
     let count = sqlx::query_scalar!(
         r#"SELECT count(*) AS "count!" FROM voice_transitions
            WHERE guild_id = $1 AND channel_id IS NOT NULL AND counted_until IS NULL"#,

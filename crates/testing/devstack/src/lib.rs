@@ -11,3 +11,4 @@ pub mod http;
 pub mod provision;
 pub mod seed;
 pub mod stack;
+mod watch;

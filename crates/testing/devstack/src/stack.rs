@@ -10,6 +10,8 @@ use anyhow::Context as _;
 use guildhall_discord_double::{Config as DoubleConfig, Double};
 use guildhall_domain::Clock;
 use guildhall_runtime::Environment;
+use guildhall_runtime::metrics::PrometheusHandle;
+use guildhall_runtime::metrics::catalogue::Source;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::event_source::EventSource;
 use crate::http;
 use crate::provision::{Aws, Resources};
+use crate::watch;
 
 /// How often the schedule fires; every five minutes on AWS, oftener here, where somebody is watching.
 const ROLLUP_EVERY: Duration = Duration::from_secs(30);
@@ -82,6 +85,7 @@ impl Stack {
         let aws = Aws::connect(&config.aws_endpoint).await;
         let resources = Resources::create(&aws, &config.prefix, config.partitions, VISIBILITY_SECS).await?;
 
+        let cache = watch::cache(&config.redis_url)?;
         let mut environment = vec![
             ("DATABASE_URL".to_owned(), config.database_url),
             ("REDIS_URL".to_owned(), config.redis_url),
@@ -120,13 +124,22 @@ impl Stack {
             stop: CancellationToken::new(),
             tasks: JoinSet::new(),
         };
-        stack.start_functions(listener, &clock, config.deliver_twice).await?;
+        let metrics = guildhall_runtime::metrics::install().context("another recorder of metrics is installed")?;
+        guildhall_runtime::metrics::catalogue::begin(Source::Functions);
+        let upkeep = metrics.clone();
+        let watch = watch::watch(stack.aws.clone(), stack.resources.clone(), cache, move || upkeep.run_upkeep());
+        let stop = stack.stop.clone();
+        stack.tasks.spawn(async move {
+            stop.run_until_cancelled(watch).await;
+        });
+        stack.start_functions(listener, metrics, &clock, config.deliver_twice).await?;
         Ok(stack)
     }
 
     async fn start_functions(
         &mut self,
         listener: TcpListener,
+        metrics: PrometheusHandle,
         clock: &Clock,
         deliver_twice: bool,
     ) -> anyhow::Result<()> {
@@ -138,7 +151,8 @@ impl Stack {
         let deps = Arc::new(deps);
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
-            let served = http::serve(listener, stop, move |request| {
+            let render = move || metrics.render();
+            let served = http::serve(listener, stop, render, move |request| {
                 let deps = Arc::clone(&deps);
                 async move { Box::pin(guildhall_interactions::handle(&deps, request)).await }
             });

@@ -64,7 +64,27 @@ impl LambdaHost {
     /// # Errors
     /// When no port can be bound or the binary cannot be started.
     pub async fn start(binary: impl AsRef<Path>, environment: &[(&str, String)]) -> anyhow::Result<Self> {
-        let binary = binary.as_ref();
+        Self::start_with(binary.as_ref(), environment, None).await
+    }
+
+    /// As [`LambdaHost::start`], with all that the function prints in this file.
+    ///
+    /// # Errors
+    /// When the file cannot be written either.
+    pub async fn start_logged(
+        binary: impl AsRef<Path>,
+        environment: &[(&str, String)],
+        log: impl AsRef<Path>,
+    ) -> anyhow::Result<Self> {
+        let log = std::fs::File::create(log).context("the log cannot be written")?;
+        Self::start_with(binary.as_ref(), environment, Some(log)).await
+    }
+
+    async fn start_with(
+        binary: &Path,
+        environment: &[(&str, String)],
+        log: Option<std::fs::File>,
+    ) -> anyhow::Result<Self> {
         let (queue, next) = mpsc::channel(1);
         let shared = Arc::new(Shared {
             next: Mutex::new(next),
@@ -84,7 +104,13 @@ impl LambdaHost {
         let server = async move { drop(axum::serve(listener, router).await) };
         let server = AbortOnDropHandle::new(tokio::runtime::Handle::current().spawn(server));
         let child = Command::new(binary)
+        let (output, errors) = match log {
+            Some(log) => (log.try_clone()?.into(), log.into()),
+            None => (Stdio::inherit(), Stdio::inherit()),
+        };
             .env_clear()
+            .stdout(output)
+            .stderr(errors)
             .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
             .env("AWS_LAMBDA_FUNCTION_NAME", binary.file_name().unwrap_or_default())
             .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512")
