@@ -10,6 +10,7 @@
 //! the process loses nothing. A machine that loses power may lose the last transactions, but whole, with their local
 //! watermark, and the replay brings them back.
 
+mod reserve;
 mod store;
 mod writer;
 
@@ -101,7 +102,7 @@ impl Journal {
         partitions: u32,
         now: Timestamp,
     ) -> Result<(Self, Found, JoinHandle<()>), OpenError> {
-        let (store, found) = Store::open_or_set_aside(folder, holder, partitions, now)?;
+        let (store, found) = Store::open_or_set_aside(folder, max_bytes, holder, partitions, now)?;
         let (journal, thread) = Self::start(store, max_bytes)?;
         Ok((journal, found, thread))
     }
@@ -184,7 +185,7 @@ impl Journal {
     }
 
     /// Waits until more entries may be there to fetch.
-    pub fn committed(&self) -> impl Future<Output = ()> + '_ {
+    pub fn committed(&self) -> tokio::sync::futures::Notified<'_> {
         self.committed.notified()
     }
 

@@ -2,13 +2,16 @@
 //!
 //! **Invariant:** every change happens inside a transaction of the caller ([`Store::begin`], [`Store::commit`]).
 //! **Invariant:** a file that SQLite finds damaged is never written to again: it is renamed and kept for inspection.
+//! **Invariant:** where the disk is full, forgetting is still possible: the room for it is kept back ([`Reserve`]).
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use guildhall_domain::{PriorityClass, ShardId, Timestamp};
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
 
+use super::reserve::Reserve;
 use super::{Entry, Found};
 use crate::watermark::Mark;
 
@@ -71,25 +74,38 @@ pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
         || matches!(error, rusqlite::Error::InvalidColumnType(..) | rusqlite::Error::FromSqlConversionFailure(..))
 }
 
+/// Whether the error means that there is no room on the disk.
+fn is_full(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull))
+}
+
 /// The open database.
 pub struct Store {
     connection: Connection,
     partitions: u32,
+    reserve: Reserve,
 }
 
 impl Store {
-    /// Opens the journal; a damaged one is renamed and a new one begun.
+    /// Opens the journal, which is bounded to `max_bytes`; a damaged one is renamed and a new one begun.
     ///
     /// # Errors
     /// When the folder cannot be used, or another process holds the lock.
     pub fn open_or_set_aside(
         folder: &Path,
+        max_bytes: u64,
         holder: &str,
         partitions: u32,
         now: Timestamp,
     ) -> Result<(Self, Found), OpenError> {
         std::fs::create_dir_all(folder).map_err(|source| OpenError::Folder { folder: folder.to_owned(), source })?;
-        match Self::open(folder, holder, partitions) {
+        let open = || Self::open(folder, max_bytes, holder, partitions);
+        let opened = match open() {
+            // Opening writes a little, for which the reserve of the process before makes room.
+            Err(OpenError::Sqlite(error)) if is_full(&error) && Reserve::new(folder, max_bytes).release() => open(),
+            opened => opened,
+        };
+        match opened {
             Err(OpenError::Sqlite(error)) if is_damage(&error) => {
                 let aside =
                     set_aside(folder, now).map_err(|source| OpenError::Folder { folder: folder.to_owned(), source })?;
@@ -98,14 +114,14 @@ impl Store {
                     kept = %aside.display(),
                     "the journal is damaged and was set aside; shards resume from the watermark of the coordination table"
                 );
-                let (store, found) = Self::open(folder, holder, partitions)?;
+                let (store, found) = open()?;
                 Ok((store, Found { set_aside: Some(aside), ..found }))
             }
             other => other,
         }
     }
 
-    fn open(folder: &Path, holder: &str, partitions: u32) -> Result<(Self, Found), OpenError> {
+    fn open(folder: &Path, max_bytes: u64, holder: &str, partitions: u32) -> Result<(Self, Found), OpenError> {
         let path = folder.join(FILE);
         let connection = Connection::open(&path)?;
         let busy = |error: rusqlite::Error| match error.sqlite_error_code() {
@@ -134,7 +150,7 @@ impl Store {
             "UPDATE pending SET partition = shard_id % ?1 WHERE partition <> shard_id % ?1",
             params![partitions],
         )?;
-        let store = Self { connection, partitions };
+        let store = Self { connection, partitions, reserve: Reserve::new(folder, max_bytes) };
         let found = store.found()?;
         let known = found.predecessors.iter().map(String::as_str).chain([holder]);
         let skipped = (found.predecessors.len() + 1).saturating_sub(REMEMBERED);
@@ -199,6 +215,25 @@ impl Store {
             }
         }
         Ok(counts)
+    }
+
+    /// Whether there is room for more than forgetting: beside the reserve, or among the pages that were freed.
+    pub(super) fn has_room(&mut self) -> Result<bool, rusqlite::Error> {
+        if self.reserve.hold().is_ok() {
+            return Ok(true);
+        }
+        let pragma = |name| self.connection.pragma_query_value(None, name, |row| row.get::<_, u64>(0));
+        Ok(pragma("freelist_count")?.saturating_mul(pragma("page_size")?) >= self.reserve.bytes())
+    }
+
+    /// Gives the reserve back to the disk; `false` when there was none.
+    pub(super) fn release_reserve(&mut self) -> bool {
+        self.reserve.release()
+    }
+
+    /// Folds the log into the database, so that it is written from its beginning again and needs no new room.
+    pub(super) fn fold(&self) -> Result<(), rusqlite::Error> {
+        self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
     }
 
     pub(super) fn begin(&self) -> Result<(), rusqlite::Error> {
@@ -271,7 +306,7 @@ impl Store {
         partition: u32,
         limit: usize,
         max_bytes: usize,
-        except: &[i64],
+        except: &HashSet<i64>,
     ) -> Result<Vec<Entry>, rusqlite::Error> {
         let mut statement = self.connection.prepare_cached(
             "SELECT id, class, shard_id, shard_count, session_id, first_event, first_at, body

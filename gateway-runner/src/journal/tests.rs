@@ -40,7 +40,7 @@ fn session(seq: u64) -> SessionRow {
 async fn close(journal: Journal, folder: &Path) {
     drop(journal);
     until("the journal's lock", Duration::from_secs(10), || async {
-        Store::open_or_set_aside(folder, "holder", 2, NOW).ok().map(drop)
+        Store::open_or_set_aside(folder, 1 << 20, "holder", 2, NOW).ok().map(drop)
     })
     .await;
 }
@@ -110,7 +110,7 @@ async fn a_full_journal_waits_until_sqs_has_taken_something() {
 #[tokio::test]
 async fn a_full_disk_stops_appending_and_not_sending_and_heals() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (store, _) = Store::open_or_set_aside(folder.path(), "holder", 2, NOW).expect("opens");
+    let (store, _) = Store::open_or_set_aside(folder.path(), 1 << 20, "holder", 2, NOW).expect("opens");
     store.limit_pages(20).expect("limited");
     let (journal, _thread) = Journal::start(store, 1 << 20).expect("starts");
     let mut appended = 0;
@@ -133,6 +133,49 @@ async fn a_full_disk_stops_appending_and_not_sending_and_heals() {
     let kept = journal.fetch(1, 50, 1 << 20, vec![]).await.expect("usable");
     assert_eq!(kept.iter().map(|entry| entry.id).collect::<Vec<_>>(), (5..=appended + 1).collect::<Vec<_>>());
     assert_eq!(journal.health(), Health::Writable);
+}
+
+#[tokio::test]
+async fn whatever_waits_for_a_full_disk_holds_up_neither_fetching_nor_forgetting() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (store, _) = Store::open_or_set_aside(folder.path(), 1 << 20, "holder", 2, NOW).expect("opens");
+    store.limit_pages(20).expect("limited");
+    let (journal, _thread) = Journal::start(store, 1 << 20).expect("starts");
+    let mut appended = 0;
+    while journal.health() == Health::Writable {
+        appended += 1;
+        journal.append(entry(appended, PriorityClass::High, 3_000), mark(1)).await.expect("kept");
+        journal.fetch(1, 1, 1 << 20, vec![]).await.expect("usable");
+    }
+    let patience = Duration::from_secs(10);
+    // More than a transaction and the channel hold together.
+    for round in 1..=3 {
+        for id in 0..400 {
+            let advancing = journal.advance(ShardId { id, count: 400 }, "of another shard".into(), mark(round));
+            tokio::time::timeout(patience, advancing).await.expect("taken").expect("usable");
+        }
+    }
+    let first = tokio::time::timeout(patience, journal.fetch(1, 3, 1 << 20, vec![])).await.expect("answered");
+    let first: Vec<_> = first.expect("usable").iter().map(|entry| entry.id).collect();
+    assert_eq!(first, [1, 2, 3]);
+    journal.accepted(first).await.expect("usable");
+    let rest = tokio::time::timeout(patience, journal.fetch(1, 50, 1 << 20, vec![])).await.expect("answered");
+    assert_eq!(rest.expect("usable").first().map(|entry| entry.id), Some(4));
+    until("room", patience, || async { (journal.health() == Health::Writable).then_some(()) }).await;
+    let kept = journal.fetch(1, 50, 1 << 20, vec![]).await.expect("usable");
+    assert_eq!(kept.iter().map(|entry| entry.id).collect::<Vec<_>>(), (4..=appended).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_reserve_is_kept_given_back_and_kept_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut reserve = reserve::Reserve::new(folder.path(), 1 << 30);
+    assert!(!reserve.release(), "nothing is kept yet");
+    reserve.hold().expect("there is room");
+    let kept = || fs::metadata(folder.path().join("journal.reserve")).map(|kept| kept.len()).ok();
+    assert_eq!(kept(), Some(reserve.bytes()));
+    assert!(reserve::Reserve::new(folder.path(), 1 << 30).release(), "the next process knows it");
+    assert_eq!(kept(), None);
 }
 
 #[tokio::test]
@@ -165,7 +208,7 @@ async fn every_truncation_of_the_log_gives_a_whole_number_of_transactions() {
         let copy = tempfile::tempdir().expect("a folder");
         fs::write(copy.path().join("journal.db"), &database).expect("written");
         fs::write(copy.path().join("journal.db-wal"), &log[..cut]).expect("written");
-        let (_store, found) = Store::open_or_set_aside(copy.path(), "next", 2, NOW).expect("opens or is set aside");
+        let (_store, found) = Store::open_or_set_aside(copy.path(), 1 << 20, "next", 2, NOW).expect("opens or is set aside");
         let pending = found.pending.len() as u64;
         let ids: Vec<_> = found.pending.iter().map(|(_, id, ..)| id.cast_unsigned()).collect();
         assert_eq!(ids, (1..=pending).collect::<Vec<_>>(), "cut at {cut}: a prefix of what was committed");

@@ -2,8 +2,9 @@
 //!
 //! **Invariant:** changes are applied in the order they were sent, except that a group deletes first what it can; a reply
 //! is given only after the commit.
-//! **Invariant:** while writing fails, entries on the disk can still be fetched and sent; what SQS accepts meanwhile is
-//! not fetched again.
+//! **Invariant:** while writing fails, entries on the disk can still be fetched, sent and forgotten, however much waits to
+//! be written; what SQS accepts meanwhile is not fetched again.
+//! **Invariant:** the room that is kept for forgetting is used for nothing else.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -32,13 +33,17 @@ pub(super) enum Command {
 
 struct Writer {
     store: Store,
-    /// Changes that are not committed yet; more than one group only while the disk refuses.
+    /// Changes that are not committed yet. While the disk refuses, no more than a few for each shard: who appends or
+    /// begins a session waits, and watermarks replace each other.
     backlog: Vec<Command>,
+    /// Entries that SQS accepted and that are not deleted yet.
+    accepted: Vec<i64>,
     health: watch::Sender<Health>,
     committed: Arc<Notify>,
     room: Arc<Semaphore>,
     /// Units by which the bound is exceeded, because it was lowered since the entries were written.
     debt: usize,
+    /// Attempts that failed since the last that did not.
     failures: u64,
     /// Entries of each class.
     pending: [i64; PriorityClass::ALL.len()],
@@ -76,9 +81,13 @@ pub(super) fn start(
     debt: usize,
 ) -> Result<JoinHandle<()>, std::io::Error> {
     let pending = store.counts().map_err(std::io::Error::other)?;
-    let mut writer = Writer { store, backlog: Vec::new(), health, committed, room, debt, failures: 0, pending };
+    let mut writer =
+        Writer { store, backlog: Vec::new(), accepted: Vec::new(), health, committed, room, debt, failures: 0, pending };
     std::thread::Builder::new().name("journal".to_owned()).spawn(move || {
         writer.measure();
+        if !writer.begin() {
+            return;
+        }
         // What was left from before can be sent at once.
         writer.committed.notify_waiters();
         let mut fetches = Vec::new();
@@ -89,7 +98,8 @@ pub(super) fn start(
                 let Some(command) = commands.blocking_recv() else { break };
                 writer.take(command, &mut fetches);
             }
-            while writer.backlog.len() < GROUP && fetches.len() < GROUP {
+            // While the disk refuses, everything is taken: what can be read and forgotten waits for nothing.
+            while (writer.failures > 0 || writer.waiting() < GROUP) && fetches.len() < GROUP {
                 let Ok(command) = commands.try_recv() else { break };
                 writer.take(command, &mut fetches);
             }
@@ -111,94 +121,179 @@ pub(super) fn start(
 struct Damaged;
 
 impl Writer {
+    /// Finds out whether there is room at all; `false` when the journal is damaged.
+    fn begin(&mut self) -> bool {
+        match self.store.has_room() {
+            Ok(true) => {
+                self.publish(Health::Writable);
+                true
+            }
+            Ok(false) => self.failed("written", &no_room()).is_ok(),
+            Err(error) => self.failed("read", &error).is_ok(),
+        }
+    }
+
+    fn waiting(&self) -> usize {
+        self.backlog.len() + self.accepted.len() / 10
+    }
+
     fn take(&mut self, command: Command, fetches: &mut Vec<Command>) {
         match command {
             Command::Fetch { .. } => fetches.push(command),
+            Command::Accepted { ids } => self.accepted.extend(ids),
+            Command::Advance { shard, session, mark } if self.failures > 0 => {
+                let known = self.backlog.iter_mut().find_map(|known| match known {
+                    Command::Advance { shard: of, session: s, mark } if *of == shard && *s == session => Some(mark),
+                    _ => None,
+                });
+                match known {
+                    Some(known) => *known = mark,
+                    None => self.backlog.push(Command::Advance { shard, session, mark }),
+                }
+            }
             _ => self.backlog.push(command),
         }
     }
 
     fn commit(&mut self) -> Result<(), Damaged> {
-        if self.backlog.is_empty() {
-            return Ok(());
+        if self.failures == 0 {
+            if self.backlog.is_empty() && self.accepted.is_empty() {
+                return Ok(());
+            }
+            match self.apply() {
+                Ok(()) => return Ok(()),
+                Err(error) => self.failed("written", &error)?,
+            }
         }
-        match self.apply() {
-            Ok(applied) => {
-                if self.failures > 0 {
-                    tracing::info!("the journal can be written again");
+        self.recover()
+    }
+
+    /// On a disk that refuses: forgets what SQS has accepted, with the reserve if need be, and writes the rest only
+    /// once there is room for a reserve again.
+    fn recover(&mut self) -> Result<(), Damaged> {
+        if !self.accepted.is_empty()
+            && let Err(error) = self.forget()
+        {
+            self.failed("written", &error)?;
+            if self.store.release_reserve() {
+                tracing::error!("the journal's disk is full; the reserve is given back, so that it can be drained");
+                if let Err(error) = self.forget() {
+                    return self.failed("written", &error);
                 }
+            } else {
+                return Ok(());
+            }
+        }
+        let written = self.store.has_room().and_then(|room| if room { self.apply() } else { Err(no_room()) });
+        match written {
+            Ok(()) => {
+                tracing::info!("the journal can be written again");
                 self.failures = 0;
-                self.health.send_if_modified(|health| std::mem::replace(health, Health::Writable) != Health::Writable);
-                let paid = applied.freed.min(self.debt);
-                self.debt -= paid;
-                self.room.add_permits(applied.freed - paid);
-                for (pending, change) in self.pending.iter_mut().zip(applied.pending) {
-                    *pending += change;
-                }
-                let mut grew = false;
-                for command in self.backlog.drain(..) {
-                    match command {
-                        Command::PutSession { done, .. } => drop(done.send(())),
-                        Command::Append { .. } => grew = true,
-                        _ => {}
-                    }
-                }
-                self.measure();
-                if grew {
-                    self.committed.notify_waiters();
-                }
+                self.publish(Health::Writable);
                 Ok(())
             }
             Err(error) => self.failed("written", &error),
         }
     }
 
-    fn apply(&self) -> Result<Applied, rusqlite::Error> {
-        let result = self.store.begin().and_then(|()| {
-            let mut applied = Applied::default();
+    /// Writes all that waits, in one transaction.
+    fn apply(&mut self) -> Result<(), rusqlite::Error> {
+        let applied = self.transaction(|writer, applied| {
             // Deletions first: on a full disk they make the room that the rest needs.
             let mut unknown = Vec::new();
-            for id in self.accepted() {
-                if !applied.delete(&self.store, id)? {
-                    unknown.push(id);
+            for id in &writer.accepted {
+                if !applied.delete(&writer.store, *id)? {
+                    unknown.push(*id);
                 }
             }
-            for command in &self.backlog {
+            for command in &writer.backlog {
                 match command {
                     Command::Append { entry, mark } => {
-                        self.store.append(entry, *mark)?;
+                        writer.store.append(entry, *mark)?;
                         applied.change(entry.class.code(), 1);
                     }
-                    Command::Advance { shard, session, mark } => self.store.advance(*shard, session, *mark)?,
-                    Command::PutSession { row, .. } => self.store.put_session(row)?,
+                    Command::Advance { shard, session, mark } => writer.store.advance(*shard, session, *mark)?,
+                    Command::PutSession { row, .. } => writer.store.put_session(row)?,
                     Command::Accepted { .. } | Command::Fetch { .. } => {}
                 }
             }
             // Those of entries that came with this very group.
             for id in unknown {
-                applied.delete(&self.store, id)?;
+                applied.delete(&writer.store, id)?;
             }
-            self.store.commit()?;
-            Ok(applied)
-        });
-        if result.is_err() {
-            self.store.roll_back();
+            Ok(())
+        })?;
+        self.accepted.clear();
+        self.freed(applied);
+        let mut grew = false;
+        for command in self.backlog.drain(..) {
+            match command {
+                Command::PutSession { done, .. } => drop(done.send(())),
+                Command::Append { .. } => grew = true,
+                _ => {}
+            }
+        }
+        if grew {
+            self.committed.notify_waiters();
+        }
+        Ok(())
+    }
+
+    /// Deletes what SQS has accepted, and nothing else, in transactions so small that they need hardly any room.
+    fn forget(&mut self) -> Result<(), rusqlite::Error> {
+        let appended = |command: &Command| if let Command::Append { entry, .. } = command { Some(entry.id) } else { None };
+        let unwritten: HashSet<i64> = self.backlog.iter().filter_map(appended).collect();
+        let (later, mut now): (Vec<_>, Vec<_>) = self.accepted.drain(..).partition(|id| unwritten.contains(id));
+        self.accepted = later;
+        let mut result = Ok(());
+        while !now.is_empty() {
+            let some = now.split_off(now.len().saturating_sub(GROUP));
+            let deleted = self.transaction(|writer, applied| {
+                some.iter().try_for_each(|id| applied.delete(&writer.store, *id).map(drop))
+            });
+            match deleted {
+                Ok(applied) => self.freed(applied),
+                Err(error) => {
+                    self.accepted.extend(some);
+                    self.accepted.append(&mut now);
+                    result = Err(error);
+                }
+            }
+        }
+        // Best effort: where it fails, the log grows.
+        if let Err(error) = self.store.fold() {
+            tracing::debug!(error = guildhall_runtime::telemetry::chain(&error), "the log cannot be folded in yet");
         }
         result
     }
 
-    /// The entries that the backlog says SQS accepted.
-    fn accepted(&self) -> impl Iterator<Item = i64> + '_ {
-        let ids = |command: &'_ Command| if let Command::Accepted { ids } = command { ids.clone() } else { Vec::new() };
-        self.backlog.iter().flat_map(ids)
+    fn transaction(
+        &self,
+        change: impl FnOnce(&Self, &mut Applied) -> Result<(), rusqlite::Error>,
+    ) -> Result<Applied, rusqlite::Error> {
+        let mut applied = Applied::default();
+        let result = self.store.begin().and_then(|()| change(self, &mut applied)).and_then(|()| self.store.commit());
+        if result.is_err() {
+            self.store.roll_back();
+        }
+        result.map(|()| applied)
+    }
+
+    fn freed(&mut self, applied: Applied) {
+        let paid = applied.freed.min(self.debt);
+        self.debt -= paid;
+        self.room.add_permits(applied.freed - paid);
+        for (pending, change) in self.pending.iter_mut().zip(applied.pending) {
+            *pending += change;
+        }
+        self.measure();
     }
 
     fn fetch(&mut self, fetches: &mut Vec<Command>) -> Result<(), Damaged> {
-        // While writing fails, entries may have been accepted without being deleted yet.
-        let gone: HashSet<i64> = self.accepted().collect();
         for command in fetches.drain(..) {
-            let Command::Fetch { partition, limit, max_bytes, mut except, reply } = command else { continue };
-            except.extend(&gone);
+            let Command::Fetch { partition, limit, max_bytes, except, reply } = command else { continue };
+            // While writing fails, entries may have been accepted without being deleted yet.
+            let except = except.into_iter().chain(self.accepted.iter().copied()).collect();
             match self.store.fetch(partition, limit, max_bytes, &except) {
                 Ok(entries) => drop(reply.send(entries)),
                 Err(error) => {
@@ -214,7 +309,7 @@ impl Writer {
         let chain = guildhall_runtime::telemetry::chain(error);
         if is_damage(error) {
             tracing::error!(error = chain, "the journal is damaged; the runner ends, and sets it aside when it starts");
-            self.health.send_replace(Health::Damaged);
+            self.publish(Health::Damaged);
             return Err(Damaged);
         }
         // Loud at first, then every minute or so.
@@ -223,8 +318,13 @@ impl Writer {
         }
         self.failures += 1;
         metrics::counter!("journal_failures_total").increment(1);
-        self.health.send_if_modified(|health| std::mem::replace(health, Health::Failing) != Health::Failing);
+        self.publish(Health::Failing);
         Ok(())
+    }
+
+    fn publish(&self, health: Health) {
+        metrics::gauge!("journal_writable").set(if health == Health::Writable { 1.0 } else { 0.0 });
+        self.health.send_if_modified(|before| std::mem::replace(before, health) != health);
     }
 
     fn measure(&self) {
@@ -233,4 +333,9 @@ impl Writer {
             metrics::gauge!("journal_pending", "class" => class.name()).set(count as f64);
         }
     }
+}
+
+/// What SQLite would say if it were asked to use the room that is kept for forgetting.
+fn no_room() -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL), None)
 }
