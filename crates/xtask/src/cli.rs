@@ -10,6 +10,7 @@ usage: cargo xtask <command>
   run [--fresh] [--plain-postgres]     the whole system on this machine, with simulated communities
                                        (or the real Discord, when .env has DISCORD_TOKEN)
   say \"/stats server period:7d\"        a slash command, as a simulated member; see `say --help`
+  prometheus                           Prometheus with the project's rules, beside a `run`
   stop                                 ends a `run` of this checkout from another terminal
   test [--only rust|infra|web]         everything that must hold before a change is taken
   services                             what tests need, until Ctrl-C: for `cargo test -p <crate>` beside it

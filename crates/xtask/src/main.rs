@@ -21,6 +21,7 @@ mod fuzz;
 mod http;
 mod lock;
 mod ports;
+mod monitoring;
 mod process;
 mod run;
 mod say;
@@ -57,6 +58,7 @@ fn dispatch(arguments: &[String]) -> Result<ExitCode> {
         "bench" => bench::run(&cli::Arguments::parse(rest, bench::OPTIONS, bench::FLAGS)?),
         "fuzz" => fuzz::run(&cli::Arguments::parse(rest, &["minutes"], &["minimise"])?),
         "register-commands" => run::register_commands(rest),
+        "prometheus" => monitoring::prometheus(),
         "services" => test::services(),
         "sqlx-prepare" => sqlx_prepare::run(&cli::Arguments::parse(rest, &[], &["check"])?),
         "stop" => run::stop(),

@@ -44,7 +44,7 @@ const RUST: &[(&str, Step)] = &[
     ("offline query data", steps::offline_queries),
 ];
 
-const INFRA: &[(&str, Step)] = &[("sam validate --lint", steps::sam_validate)];
+const INFRA: &[(&str, Step)] = &[("sam validate --lint", steps::sam_validate), ("rules of Prometheus", steps::rules)];
 
 /// The rules of the house and of the template: quick, and all there is to test of the infrastructure.
 const HOUSE: &[(&str, Step)] = &[("template and house rules", steps::house)];

@@ -7,6 +7,7 @@ mod apt;
 mod crates_io;
 mod node;
 mod postgres;
+mod prometheus;
 mod python;
 mod timescale;
 
@@ -17,6 +18,7 @@ use anyhow::Result;
 pub(crate) use crates_io::{cargo_deny, cargo_fuzz};
 pub(crate) use node::install_packages;
 pub(crate) use postgres::Postgres;
+pub(crate) use prometheus::Prometheus;
 pub(crate) use python::sam_cli;
 
 use crate::{cache::Cache, console, exec};

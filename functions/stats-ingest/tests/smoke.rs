@@ -31,7 +31,7 @@ async fn the_binary_counts_an_envelope_once_and_names_poison() {
     let figures: Vec<Value> =
         log.lines().filter(|line| line.contains("\"_aws\"")).map(|line| serde_json::from_str(line).unwrap()).collect();
     let sum = |name: &str| figures.iter().filter_map(|figures| figures[name].as_u64()).sum::<u64>();
-    assert_eq!((sum("events_processed_total"), sum("events_duplicate_total")), (4, 2), "{log}");
+    assert_eq!((sum("events_processed_total"), sum("events_duplicate_total")), (8, 4), "{log}");
     assert_eq!(sum("delivery_failures_total"), 1, "{log}");
     let requests: std::collections::BTreeSet<String> = log
         .lines()

@@ -10,6 +10,8 @@ pub const TIMESCALE: &str = "GUILDHALL_TEST_TIMESCALE";
 pub const REDIS: &str = "GUILDHALL_TEST_REDIS";
 /// The endpoint of an emulator of SQS and DynamoDB.
 pub const AWS: &str = "GUILDHALL_TEST_AWS";
+/// The program `prometheus`.
+pub const PROMETHEUS: &str = "GUILDHALL_TEST_PROMETHEUS";
 
 /// The value of one of the variables above, or of another that `cargo xtask test` sets.
 ///

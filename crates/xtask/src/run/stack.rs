@@ -14,7 +14,7 @@ use crate::{
     checkout::Checkout,
     console,
     exec::Program,
-    http,
+    http, monitoring,
     ports::Ports,
     process::{self, Account, Plan, Stop},
     services::{Endpoints, Services},
@@ -146,6 +146,7 @@ pub(super) fn start(
         bail!("{}", discord::refusal(code));
     }
     services.adopt(runner);
+    monitoring::announce(state, &announcement.interactions_url, &admin)?;
     task.done(&format!("ready; metrics on http://{admin}/metrics"));
     Ok(announcement)
 }

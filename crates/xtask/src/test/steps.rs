@@ -8,10 +8,11 @@ use crate::{
     checkout::Checkout,
     console,
     exec::Program,
+    monitoring,
     ports::Ports,
     services::{self, Endpoints, Services, Wanted},
     sqlx_prepare,
-    tools::{self, Tools},
+    tools::{self, Prometheus, Tools},
 };
 
 /// What the steps work on. The services live from the step that starts them until this is dropped.
@@ -25,6 +26,7 @@ pub(super) struct Bench {
 #[derive(Debug)]
 struct Prepared {
     tools: Tools,
+    prometheus: Prometheus,
     services: Services,
 }
 
@@ -39,7 +41,11 @@ impl Bench {
 
     /// What `guildhall_test_kit` reads.
     pub(super) fn environment(&self) -> Result<Vec<(String, String)>> {
-        Ok(environment(self.prepared()?.services.endpoints()))
+        let prepared = self.prepared()?;
+        let mut variables = environment(prepared.services.endpoints());
+        let prometheus = prepared.prometheus.server.display().to_string();
+        variables.push(("GUILDHALL_TEST_PROMETHEUS".to_owned(), prometheus));
+        Ok(variables)
     }
 
     /// Until the user asks to stop or a service ends by itself.
@@ -64,6 +70,7 @@ pub(super) fn formatting(bench: &mut Bench, _: &mut Tally) -> Result<()> {
 
 pub(super) fn prepare(bench: &mut Bench, tally: &mut Tally) -> Result<()> {
     let tools = Tools::ready(&bench.cache)?;
+    let prometheus = Prometheus::find_or_install()?;
     install_node_packages(bench)?;
     let state = bench.checkout.state("test")?;
     services::end_leftovers(&state)?;
@@ -76,7 +83,7 @@ pub(super) fn prepare(bench: &mut Bench, tally: &mut Tally) -> Result<()> {
         );
         tally.untested("anything on TimescaleDB, which cannot be had on this machine");
     }
-    bench.prepared = Some(Prepared { tools, services });
+    bench.prepared = Some(Prepared { tools, prometheus, services });
     Ok(())
 }
 
@@ -110,6 +117,13 @@ pub(super) fn sam_validate(bench: &mut Bench, tally: &mut Tally) -> Result<()> {
         .current_dir(bench.checkout.root());
     expect(validate, "template.yaml is not valid")?;
     tally.pass();
+    Ok(())
+}
+
+pub(super) fn rules(bench: &mut Bench, tally: &mut Tally) -> Result<()> {
+    for _ in 0..monitoring::test_rules(&bench.checkout)? {
+        tally.pass();
+    }
     Ok(())
 }
 

@@ -162,8 +162,8 @@ fn clusters() -> Vec<PathBuf> {
 
 /// What a fresh installation would start at the next boot is told not to.
 fn keep_off(root: &Root, installed: &[&str], clusters_before: &[PathBuf]) {
-    if installed.contains(&"redis-server") {
-        let _ = root.program("update-rc.d").args(["redis-server", "disable"]).succeeds();
+    for service in ["redis-server", "prometheus"].iter().filter(|service| installed.contains(service)) {
+        let _ = root.program("update-rc.d").args([service, "disable"]).succeeds();
     }
     for cluster in clusters().iter().filter(|cluster| !clusters_before.contains(cluster)) {
         let _ = root.program("sed").args(["-i", "s/^auto$/manual/"]).arg(cluster).succeeds();
