@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use guildhall_cache::{Cache, Limits};
 use guildhall_domain::GuildId;
 use guildhall_test_kit::services::{REDIS, service};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
@@ -128,6 +129,24 @@ async fn what_does_not_read_is_loaded_again() {
     cache.set(guild, "key", &"text", MINUTE).await;
     let number = cache.get_or_load(guild, "key", MINUTE, async || Ok::<u32, Infallible>(5)).await;
     assert_eq!(number, Ok(5));
+}
+
+#[tokio::test]
+async fn an_encrypted_address_is_spoken_to_by_tls() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    let cache = Cache::new(&format!("rediss://:password@localhost:{port}"), limits()).expect("an address");
+    let mut server = JoinSet::new();
+    server.spawn(async move {
+        let (mut connection, _) = listener.accept().await.expect("somebody connects");
+        let mut record = [0; 6];
+        connection.read_exact(&mut record).await.expect("it speaks first");
+        record
+    });
+    cache.warm_up().await;
+    let record = server.join_next().await.expect("one").expect("it ran");
+    // A handshake record, whose first message is the client's greeting (RFC 8446, 5.1 and 4).
+    assert_eq!((record[0], record[1], record[5]), (22, 3, 1));
 }
 
 #[tokio::test]

@@ -3,6 +3,8 @@
 //! **Invariant:** functions are seen with the globals they inherit, so that a rule cannot be missed by moving a line.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
@@ -26,6 +28,15 @@ pub struct Function {
 }
 
 impl Template {
+    /// The repository's own.
+    ///
+    /// # Errors
+    /// When it is missing or no template.
+    pub fn read(root: &Path) -> Result<Self> {
+        let path = root.join("template.yaml");
+        Self::parse(&fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?)
+    }
+
     /// Reads a template.
     ///
     /// # Errors
@@ -45,6 +56,12 @@ impl Template {
     pub fn resources(&self, kind: &str) -> BTreeMap<&str, &Value> {
         let resources = self.root["Resources"].as_object().into_iter().flatten();
         resources.filter(|(_, resource)| resource["Type"] == kind).map(|(name, r)| (name.as_str(), r)).collect()
+    }
+
+    /// Every resource, by name.
+    pub fn all_resources(&self) -> impl Iterator<Item = (&str, &Value)> {
+        let resources = self.root["Resources"].as_object().into_iter().flatten();
+        resources.map(|(name, resource)| (name.as_str(), resource))
     }
 
     /// The resource with this name; null when there is none.

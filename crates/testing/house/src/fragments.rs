@@ -15,10 +15,11 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 
 /// The sections of a template, in the order in which they are written.
-const SECTIONS: [&str; 10] = [
+const SECTIONS: [&str; 11] = [
     "AWSTemplateFormatVersion",
     "Transform",
     "Description",
+    "Metadata",
     "Globals",
     "Parameters",
     "Mappings",
