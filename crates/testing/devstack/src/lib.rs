@@ -9,6 +9,7 @@ pub mod event_source;
 pub mod history;
 pub mod http;
 pub mod provision;
+pub mod redrive;
 pub mod seed;
 pub mod stack;
 mod watch;

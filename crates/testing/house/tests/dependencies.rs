@@ -43,6 +43,8 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
             "worker",
         ],
     ),
+    // Breaks the whole in every way, and compares the books.
+    ("chaos", &["devstack", "discord-double", "domain", "runtime", "store", "test-kit", "wire"]),
     // Measures each part beside its peers.
     ("bench", &["discord", "runtime"]),
     // What a fresh clone compiles first: it starts the others, and is built with none of them.

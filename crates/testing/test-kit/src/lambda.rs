@@ -54,6 +54,7 @@ pub struct LambdaHost {
     shared: Arc<Shared>,
     queue: mpsc::Sender<Invocation>,
     ids: AtomicU64,
+    id: Option<u32>,
     child: Mutex<Child>,
     _server: AbortOnDropHandle<()>,
 }
@@ -103,14 +104,14 @@ impl LambdaHost {
         // A host that cannot serve any more shows as a function that does not answer.
         let server = async move { drop(axum::serve(listener, router).await) };
         let server = AbortOnDropHandle::new(tokio::runtime::Handle::current().spawn(server));
-        let child = Command::new(binary)
         let (output, errors) = match log {
             Some(log) => (log.try_clone()?.into(), log.into()),
             None => (Stdio::inherit(), Stdio::inherit()),
         };
-            .env_clear()
+        let child = Command::new(binary)
             .stdout(output)
             .stderr(errors)
+            .env_clear()
             .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
             .env("AWS_LAMBDA_FUNCTION_NAME", binary.file_name().unwrap_or_default())
             .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512")
@@ -120,7 +121,12 @@ impl LambdaHost {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("could not start {}", binary.display()))?;
-        Ok(Self { shared, queue, ids: AtomicU64::new(1), child: Mutex::new(child), _server: server })
+        Ok(Self { shared, queue, ids: AtomicU64::new(1), id: child.id(), child: Mutex::new(child), _server: server })
+    }
+
+    /// The id of the function's process, for whoever sends it signals.
+    pub const fn id(&self) -> Option<u32> {
+        self.id
     }
 
     /// Invokes the function once and returns its answer.

@@ -1,0 +1,95 @@
+//! What SQS and Lambda may do to a message, and what may become of the function that handles it.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::function::Delivering;
+use crate::proxy::Flow;
+use crate::report::Outcome;
+use crate::scale::Context;
+use crate::stage::{Setup, Stage};
+use crate::watch::{COMMITTED, COPY, Trap};
+
+/// Every batch comes twice and in another order, some of it later still.
+pub(super) async fn twice_and_reordered(context: &Context, name: &'static str) -> anyhow::Result<Outcome> {
+    treated(context, name, Delivering::TwiceAndReordered).await
+}
+
+/// One body in ten is damaged on the way.
+pub(super) async fn corrupted(context: &Context, name: &'static str) -> anyhow::Result<Outcome> {
+    treated(context, name, Delivering::Corrupted(10)).await
+}
+
+async fn treated(context: &Context, name: &'static str, delivering: Delivering) -> anyhow::Result<Outcome> {
+    let setup = Setup { visibility_secs: 3, ..Setup::new(name, context) };
+    let stage = Stage::set(context, setup).await?;
+    stage.functions.iter().for_each(|function| function.deliver(delivering));
+    stage.traffic();
+    stage.hold(stage.span(120, 4)).await;
+    let recovery = stage.recovered().await?;
+    let functions = stage.functions.clone();
+    let outcome = stage.settle(Some(recovery)).await?;
+    let delivered: u64 = functions.iter().map(|function| function.delivered()).sum();
+    Ok(outcome.noting(format!("{delivered} deliveries")))
+}
+
+/// The function is killed when PostgreSQL has committed and the function does not know it yet.
+pub(super) async fn killed_after_commit(context: &Context, name: &'static str) -> anyhow::Result<Outcome> {
+    let setup = Setup { visibility_secs: 3, ..Setup::new(name, context) };
+    let stage = Stage::set(context, setup).await?;
+    stage.traffic();
+    stage.recovered().await?;
+    let kills = stage.scale.kills / 2;
+    for kill in 0..kills as usize {
+        let number = kill % stage.functions.len();
+        let (proxy, function) = (&stage.databases[number], &stage.functions[number]);
+        let trap = Trap::set(proxy, Flow::ToClient, COMMITTED);
+        let sprung = tokio::time::timeout(stage.scale.patience, trap.sprung()).await;
+        sprung.context("the function commits nothing")?;
+        signal(function.process().await?.id(), Signal::KILL)?;
+        proxy.tap(None);
+        proxy.reset();
+    }
+    let recovery = stage.recovered().await?;
+    let outcome = stage.settle(Some(recovery)).await?;
+    Ok(outcome.noting(format!("{kills} kills")))
+}
+
+/// The function is stopped in the middle of its transaction, past its time and the message's; later it goes on.
+pub(super) async fn ingest_timeout(context: &Context, name: &'static str) -> anyhow::Result<Outcome> {
+    let setup =
+        Setup { visibility_secs: 4, function_timeout: Duration::from_secs(3), poison: 0, ..Setup::new(name, context) };
+    let stage = Stage::set(context, setup).await?;
+    stage.traffic();
+    stage.recovered().await?;
+    let mut frozen = Vec::new();
+    for (proxy, function) in stage.databases.iter().zip(&stage.functions) {
+        let process = function.process().await?;
+        let trap = Trap::notice(proxy, Flow::ToServer, COPY);
+        let sprung = tokio::time::timeout(stage.scale.patience, trap.sprung()).await;
+        sprung.context("the function writes nothing")?;
+        signal(process.id(), Signal::STOP)?;
+        proxy.tap(None);
+        frozen.push(process);
+    }
+    // Past the message's time: others take it up meanwhile, and wait for the locks.
+    stage.hold(stage.span(60, 6)).await;
+    for process in &frozen {
+        signal(process.id(), Signal::CONT)?;
+    }
+    let recovery = stage.recovered().await?;
+    let functions = stage.functions.clone();
+    let outcome = stage.settle(Some(recovery)).await?;
+    drop(frozen);
+    let given_up: u64 = functions.iter().map(|function| function.replaced()).sum();
+    Ok(outcome
+        .noting(format!("{given_up} invocations given up"))
+        .asserting(given_up > 0, || "no invocation was given up".to_owned()))
+}
+
+fn signal(id: Option<u32>, signal: Signal) -> anyhow::Result<()> {
+    let pid = id.and_then(|id| Pid::from_raw(id.cast_signed())).context("the function has no process")?;
+    kill_process(pid, signal).context("the function's process is gone")
+}

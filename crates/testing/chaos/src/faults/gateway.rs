@@ -1,0 +1,155 @@
+//! What Discord's gateway is known to do.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use guildhall_discord_double::gateway::GatewayFault;
+use rand::Rng as _;
+use rand::seq::SliceRandom as _;
+
+use super::chance;
+use crate::report::Outcome;
+use crate::scale::Context;
+use crate::stage::{Setup, Stage};
+use crate::wait::eventually;
+
+/// Sessions are invalidated, some for good, and some are dropped without a word.
+pub(super) async fn invalid_sessions(context: &Context, name: &'static str) -> anyhow::Result<Outcome> {
+    let mut chance = chance(context, name);
+    let mut stage = Stage::set(context, Setup::new(name, context)).await?;
+    stage.sessions_may_be_lost();
+    stage.traffic();
+    stage.recovered().await?;
+    let rounds = (stage.scale.kills / 3).max(2);
+    let mut shards: Vec<u32> = (0..stage.scale.shards).collect();
+    for _ in 0..rounds {
+        shards.shuffle(&mut chance);
+        let gateway = stage.double.gateway();
+        for shard in &shards[..2] {
+            gateway.misbehave(GatewayFault::InvalidSession { shard: Some(*shard), resumable: false });
+        }
+        gateway.misbehave(GatewayFault::InvalidSession { shard: Some(shards[2]), resumable: true });
+        gateway.misbehave(GatewayFault::DropSession { shard: Some(shards[3]) });
+        events(&stage, &mut chance).await?;
+        stage.all_connected().await?;
+    }
+    let recovery = stage.recovered().await?;
+    let lost = rounds as usize * 3;
+    let outcome = stage.settle(Some(recovery)).await?;
+    let gaps = outcome.gaps;
+    Ok(outcome.asserting(gaps == lost, || format!("{lost} sessions were lost, and {gaps} gaps recorded")))
+}
+
+/// Every connection is closed, over and over: by opcode, by close code, without a word, and while nobody is let in.
+pub(super) async fn reconnect_storm(context: &Context, name: &'static str) -> anyhow::Result<Outcome> {
+    let mut chance = chance(context, name);
+    let stage = Stage::set(context, Setup::new(name, context)).await?;
+    stage.traffic();
+    stage.recovered().await?;
+    let before = stage.double.gateway().counts().resumes;
+    for _ in 0..(stage.scale.kills / 3).max(2) {
+        for fault in [
+            GatewayFault::Reconnect { shard: None },
+            GatewayFault::DropConnections { shard: None },
+            GatewayFault::Close { shard: None, code: 4000 },
+            GatewayFault::GatewayDown { seconds: 1 },
+        ] {
+            stage.double.gateway().misbehave(fault);
+            events(&stage, &mut chance).await?;
+        }
+        stage.all_connected().await?;
+    }
+    let recovery = stage.recovered().await?;
+    let resumes = stage.double.gateway().counts().resumes - before;
+    Ok(stage.settle(Some(recovery)).await?.noting(format!("{resumes} RESUMEs")))
+}
+
+/// Discord says that the token is wrong: the shards stop, say so, and try nothing until they are started anew.
+pub(super) async fn fatal_4004(context: &Context, name: &'static str) -> anyhow::Result<Outcome> {
+    let mut stage = Stage::set(context, Setup::new(name, context)).await?;
+    stage.traffic();
+    stage.recovered().await?;
+    let shards = f64::from(stage.scale.shards);
+    stage.double.gateway().misbehave(GatewayFault::Close { shard: None, code: 4004 });
+    let deadline = tokio::time::Instant::now() + stage.scale.patience;
+    loop {
+        let mut fatal = 0.0;
+        for runner in &mut stage.runners {
+            fatal += runner.process()?.metric("shard_fatal", "code=\"4004\"").await?;
+        }
+        if fatal >= shards {
+            break;
+        }
+        ensure!(tokio::time::Instant::now() < deadline, "only {fatal} of {shards} shards raise the alarm");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let before = stage.double.gateway().counts();
+    let mut unready = true;
+    for runner in &mut stage.runners {
+        unready &= runner.process()?.get("/readyz").await?.0 == 503;
+        unready &= runner.process()?.get("/healthz").await?.0 == 200;
+    }
+    stage.hold(stage.span(60, 4)).await;
+    let after = stage.double.gateway().counts();
+    // Somebody mends the token and starts the runners anew.
+    for runner in &mut stage.runners {
+        runner.stop().await?;
+    }
+    for runner in &mut stage.runners {
+        runner.start()?;
+    }
+    let recovery = stage.recovered().await?;
+    let outcome = stage.settle(Some(recovery)).await?;
+    Ok(outcome
+        .asserting(unready, || "a runner with fatally closed shards is alive, and not ready".to_owned())
+        .asserting(before == after, || format!("it went on trying: {before:?}, then {after:?}")))
+}
+
+/// Discord grants twenty IDENTIFYs: the twenty-first waits for the next window.
+pub(super) async fn identify_budget(context: &Context, name: &'static str) -> anyhow::Result<Outcome> {
+    const GRANTED: u32 = 20;
+    let window = context.scale.span(Duration::from_secs(120), Duration::from_secs(25));
+    let setup = Setup { identify_budget: (GRANTED, window), ..Setup::new(name, context) };
+    let mut stage = Stage::set(context, setup).await?;
+    stage.sessions_may_be_lost();
+    stage.traffic();
+    let mut refusals = 0.0;
+    // Each round takes as many IDENTIFYs as there are shards, of which the budget has not enough.
+    for _ in 0..GRANTED / stage.scale.shards {
+        let identifies = stage.double.gateway().counts().identifies;
+        stage.double.gateway().misbehave(GatewayFault::InvalidSession { shard: None, resumable: false });
+        let deadline = tokio::time::Instant::now() + stage.scale.patience;
+        loop {
+            refusals = 0.0;
+            for runner in &mut stage.runners {
+                refusals += runner.process()?.metric("identify_refusals_total", "").await?;
+            }
+            let renewed = stage.double.gateway().counts().identifies - identifies >= u64::from(stage.scale.shards);
+            if refusals > 0.0 || renewed {
+                break;
+            }
+            ensure!(tokio::time::Instant::now() < deadline, "neither identified nor refused");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    let limit = stage.double.gateway().session_start_limit();
+    let spent = stage.double.gateway().counts().identifies;
+    eventually("the next window", stage.scale.patience + window, || async {
+        Ok((stage.connected() >= stage.scale.shards as usize).then_some(()))
+    })
+    .await?;
+    let recovery = stage.recovered().await?;
+    let outcome = stage.settle(Some(recovery)).await?;
+    let all = outcome.identifies;
+    Ok(outcome
+        .noting(format!("{spent} IDENTIFYs in the first window, then {}", all - spent))
+        .asserting(refusals > 0.0, || format!("the budget was never used up: {limit:?}"))
+        .asserting(spent <= u64::from(GRANTED), || format!("{spent} IDENTIFYs of {GRANTED}")))
+}
+
+/// Lets some things happen.
+async fn events(stage: &Stage, chance: &mut rand::rngs::StdRng) -> anyhow::Result<()> {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small and positive")]
+    let events = (stage.scale.events_per_second * chance.random_range(0.1..1.0)) as u64;
+    stage.happened(events).await
+}

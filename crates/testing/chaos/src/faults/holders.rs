@@ -1,0 +1,140 @@
+//! Runners that stand still, whose clock is wrong, whose disk is full, and whose memory is short.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use rustix::process::{Signal, getuid};
+use tokio::time::Instant;
+
+use crate::proxy::Mode;
+use crate::report::Outcome;
+use crate::scale::Context;
+use crate::stage::{Setup, Stage};
+
+/// A runner stands still for longer than its leases last, loses them to the other, and wakes up.
+pub(super) async fn frozen_holder(context: &Context, name: &'static str) -> anyhow::Result<Outcome> {
+    let mut stage = Stage::set(context, Setup::new(name, context)).await?;
+    stage.traffic();
+    stage.recovered().await?;
+    let shards = f64::from(stage.scale.shards);
+    let began = Instant::now();
+    stage.runners[0].signal(Signal::STOP)?;
+    metric(&mut stage, 1, "active_shards", |active| active >= shards).await?;
+    let taken_over = began.elapsed();
+    let frozen = stage.span(60, 0).max(stage.scale.lease_term * 3);
+    stage.hold(frozen.saturating_sub(taken_over)).await;
+    stage.runners[0].signal(Signal::CONT)?;
+    metric(&mut stage, 0, "lease_lost_total", |lost| lost > 0.0).await?;
+    let recovery = stage.recovered().await?;
+    let outcome = stage.settle(Some(recovery)).await?;
+    Ok(outcome.noting(format!("taken over after {:.1} s", taken_over.as_secs_f64())))
+}
+
+/// Waits until a runner's metric is as wanted.
+async fn metric(stage: &mut Stage, runner: usize, name: &str, wanted: impl Fn(f64) -> bool) -> anyhow::Result<()> {
+    let deadline = Instant::now() + stage.scale.patience;
+    loop {
+        let value = stage.runners[runner].process()?.metric(name, "").await?;
+        if wanted(value) {
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "{name} of runner {runner} stays at {value}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// One runner's clock is ten minutes ahead of the database's, the other's ten minutes behind.
+pub(super) async fn clock_skew(context: &Context, name: &'static str) -> anyhow::Result<Outcome> {
+    let library = context.faketime.as_ref().context("libfaketime is not installed (GUILDHALL_FAKETIME)")?;
+    let mut stage = Stage::dark(context, Setup::new(name, context)).await?;
+    for (runner, offset) in stage.runners.iter_mut().zip(["+600s", "-600s"]) {
+        runner.recipe.set("LD_PRELOAD", library.display().to_string());
+        runner.recipe.set("FAKETIME", offset);
+        runner.recipe.set("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        runner.recipe.set("DONT_FAKE_MONOTONIC", "1");
+        runner.start()?;
+    }
+    stage.shared_out().await?;
+    stage.traffic();
+    stage.recovered().await?;
+    stage.hold(stage.span(60, 2)).await;
+    // A hand-over between clocks twenty minutes apart.
+    stage.runners[0].kill().await?;
+    stage.runners[0].start()?;
+    let recovery = stage.recovered().await?;
+    stage.settle(Some(recovery)).await
+}
+
+/// A runner may have little memory, its journal little room, and SQS is away.
+pub(super) async fn memory_limit(context: &Context, name: &'static str) -> anyhow::Result<Outcome> {
+    const LIMIT: u64 = 192 * 1_024 * 1_024;
+    let full = context.scale.poison_everywhere;
+    let room: u64 = if full { 16 * 1_024 * 1_024 } else { 64 * 1_024 };
+    let setup = Setup {
+        wrapper: ["prlimit", &format!("--data={LIMIT}"), "--"].map(str::to_owned).to_vec(),
+        environment: vec![("RUNNER_JOURNAL_MAX_BYTES".to_owned(), room.to_string())],
+        ..Setup::new(name, context)
+    };
+    let mut stage = Stage::set(context, setup).await?;
+    stage.traffic();
+    stage.recovered().await?;
+    stage.sqs(Mode::Cut);
+    stage.hold(stage.span(120, 6)).await;
+    let mut peak = 0;
+    for runner in &mut stage.runners {
+        ensure!(runner.process()?.is_alive(), "a runner ended for want of memory: {}", runner.words());
+        peak = peak.max(runner.process()?.peak_memory()?);
+    }
+    stage.sqs(Mode::Pass);
+    let recovery = stage.recovered().await?;
+    for runner in &mut stage.runners {
+        ensure!(runner.process()?.is_alive(), "a runner ended for want of memory: {}", runner.words());
+        peak = peak.max(runner.process()?.peak_memory()?);
+    }
+    let outcome = stage.settle(Some(recovery)).await?;
+    Ok(outcome.noting(format!("{} MB at most", peak / 1_000_000)))
+}
+
+/// A runner's disk is full: it says so, waits, and goes on when there is room, with nothing torn.
+pub(super) async fn disk_full(context: &Context, name: &'static str) -> anyhow::Result<Outcome> {
+    // A file system of its own, in a mount namespace of its own, which ends with the process.
+    let mount =
+        r#"mkdir -p "$RUNNER_JOURNAL_DIR" && mount -t tmpfs -o size=8m chaos "$RUNNER_JOURNAL_DIR" && exec "$0""#;
+    let root: &[&str] = if getuid().is_root() { &[] } else { &["--map-root-user"] };
+    let wrapper = [&["unshare", "--mount"], root, &["sh", "-c", mount]].concat();
+    let setup = Setup { wrapper: wrapper.into_iter().map(str::to_owned).collect(), ..Setup::new(name, context) };
+    let mut stage = Stage::set(context, setup).await?;
+    stage.traffic();
+    stage.recovered().await?;
+    let disk = stage.runners[0].disk();
+    let inside = Path::new(&format!("/proc/{}/root", stage.runners[0].process()?.pid())).to_path_buf();
+    let filler = inside.join(disk.strip_prefix("/").unwrap_or(&disk)).join("filler");
+    stage.sqs(Mode::Cut);
+    fill(&filler).await?;
+    metric(&mut stage, 0, "journal_failures_total", |failures| failures > 0.0).await?;
+    stage.hold(stage.span(60, 3)).await;
+    let (status, readiness) = stage.runners[0].process()?.get("/readyz").await?;
+    std::fs::remove_file(&filler).context("the filler is gone")?;
+    stage.sqs(Mode::Pass);
+    let recovery = stage.recovered().await?;
+    let ready = stage.runners[0].process()?.get("/readyz").await?.0;
+    let outcome = stage.settle(Some(recovery)).await?;
+    Ok(outcome
+        .asserting(status == 503 && readiness.contains("failing"), || format!("on a full disk it says {readiness}"))
+        .asserting(ready == 200, || format!("with room again it answers {ready}")))
+}
+
+/// Writes until there is no room left.
+async fn fill(path: &Path) -> anyhow::Result<()> {
+    let path: PathBuf = path.to_owned();
+    let filled = tokio::task::spawn_blocking(move || {
+        let mut file = std::fs::File::create(&path)?;
+        for size in [65_536, 4_096, 1] {
+            let block = vec![0_u8; size];
+            while std::io::Write::write_all(&mut file, &block).is_ok() {}
+        }
+        std::io::Result::Ok(())
+    });
+    filled.await?.context("the disk cannot be filled: is the runner in a mount namespace of its own?")
+}

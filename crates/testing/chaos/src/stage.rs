@@ -1,0 +1,224 @@
+//! A stage: a simulated Discord, a database, queues, two runners and the ingest functions, each reaching what it needs
+//! through proxies of its own.
+//!
+//! **Invariant:** stages share servers and nothing else: each has its own database, queues, table and double.
+//! **Invariant:** the programs under test are the real binaries, in processes of their own.
+
+mod curtain;
+mod runner;
+mod start;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use guildhall_devstack::provision::{Aws, Resources};
+use guildhall_discord_double::Double;
+use guildhall_discord_double::traffic::TrafficPlan;
+use guildhall_domain::{EventKind, PriorityClass};
+use guildhall_store::audit;
+use guildhall_test_kit::TestDatabase;
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+pub use self::runner::Runner;
+pub use self::start::Setup;
+use crate::function::Function;
+use crate::proxy::{Mode, Proxy};
+use crate::report::Outcome;
+use crate::scale::Scale;
+use crate::wait::eventually;
+
+/// Everything a fault plays with. It ends when it is dropped.
+pub struct Stage {
+    /// The size of the run.
+    pub scale: Scale,
+    /// Discord.
+    pub double: Double,
+    /// The database.
+    pub database: TestDatabase,
+    /// The database as each function reaches it.
+    pub databases: Vec<Proxy>,
+    /// Clients of the emulator, past all proxies.
+    pub aws: Aws,
+    /// Queues and table.
+    pub resources: Resources,
+    /// The runners.
+    pub runners: Vec<Runner>,
+    /// The functions, one for each event queue.
+    pub functions: Vec<Arc<Function>>,
+    setup: Setup,
+    folder: TempDir,
+    poison: Vec<String>,
+    stop: CancellationToken,
+    sources: JoinSet<()>,
+    began: Instant,
+    expectation: Expectation,
+}
+
+/// What the books may say beside the ledger's numbers.
+#[derive(Debug, Clone, Copy)]
+struct Expectation {
+    /// Whether Discord drops sessions for good.
+    lost_sessions: bool,
+}
+
+impl Stage {
+    /// Lets things happen in the guilds until the stage is settled.
+    pub fn traffic(&self) {
+        self.traffic_at(self.scale.events_per_second);
+    }
+
+    /// The same at another pace.
+    pub fn traffic_at(&self, events_per_second: f64) {
+        self.double.traffic().start(TrafficPlan {
+            events_per_second,
+            seed: self.scale.seed,
+            guild_ids: None,
+            stop_after_events: None,
+            seconds: None,
+        });
+    }
+
+    /// Waits until so many things more have happened.
+    ///
+    /// # Errors
+    /// When they do not.
+    pub async fn happened(&self, events: u64) -> anyhow::Result<()> {
+        let target = self.double.ledger().total() + events;
+        eventually("traffic", self.scale.patience, || async {
+            Ok((self.double.ledger().total() >= target).then_some(()))
+        })
+        .await
+    }
+
+    /// Lets the present state last: the length of a fault.
+    pub async fn hold(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+
+    /// A span of a full run, scaled, and at least `least`.
+    pub fn span(&self, full: u64, least: u64) -> Duration {
+        self.scale.span(Duration::from_secs(full), Duration::from_secs(least))
+    }
+
+    /// The runners' proxies in front of SQS, all at once.
+    pub fn sqs(&self, mode: Mode) {
+        self.runners.iter().for_each(|runner| runner.sqs.set(mode));
+    }
+
+    /// The runners' proxies in front of DynamoDB, all at once.
+    pub fn dynamodb(&self, mode: Mode) {
+        self.runners.iter().for_each(|runner| runner.dynamodb.set(mode));
+    }
+
+    /// The functions' proxies in front of the database, all at once.
+    pub fn database(&self, mode: Mode) {
+        self.databases.iter().for_each(|proxy| proxy.set(mode));
+    }
+
+    /// The folder of the stage's files.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Discord drops sessions for good in this fault: gaps are in order, as long as they hold what is missing.
+    pub fn sessions_may_be_lost(&mut self) {
+        self.expectation.lost_sessions = true;
+    }
+
+    /// How many sessions have a connection.
+    pub fn connected(&self) -> usize {
+        self.double.gateway().sessions().iter().filter(|session| session.connected).count()
+    }
+
+    /// Waits until every shard's session has a connection.
+    ///
+    /// # Errors
+    /// When one has none for too long.
+    pub async fn all_connected(&self) -> anyhow::Result<()> {
+        let shards = self.setup.shards as usize;
+        let limit = self.scale.patience;
+        eventually("every shard to be connected", limit, || async { Ok((self.connected() >= shards).then_some(())) })
+            .await
+    }
+
+    /// What was counted of urgent kinds, and what the ledger says of them, what sessions took with them left out.
+    async fn urgent(&self) -> anyhow::Result<(u64, u64)> {
+        let urgent = |kind: EventKind| kind.class() <= PriorityClass::High;
+        let sent: u64 =
+            self.double.ledger().totals().into_iter().filter(|(kind, _)| urgent(*kind)).map(|(_, count)| count).sum();
+        let lost = self.double.ledger().lost();
+        let lost = lost.iter().flat_map(|session| session.unsent.iter().chain(&session.unconfirmed));
+        let lost: u64 = lost.filter(|row| urgent(row.kind)).map(|row| row.count).sum();
+        let mut db = self.database.pool().acquire().await?;
+        let counted = audit::quarters(&mut db).await?;
+        let counted = counted.into_iter().filter(|row| urgent(row.kind)).map(|row| row.count).sum();
+        Ok((counted, sent.saturating_sub(lost)))
+    }
+
+    /// Waits until everything urgent that was sent up to now is counted; returns how long that took.
+    ///
+    /// # Errors
+    /// When it takes too long.
+    pub async fn recovered(&self) -> anyhow::Result<Duration> {
+        let since = Instant::now();
+        self.all_connected().await?;
+        let (_, target) = self.urgent().await?;
+        eventually("what was sent to be counted", self.scale.patience, || async {
+            let (counted, _) = self.urgent().await?;
+            Ok((counted >= target).then_some(()))
+        })
+        .await?;
+        Ok(since.elapsed())
+    }
+
+    /// Ends the traffic, lets everything arrive, stops the runners, and audits the books.
+    ///
+    /// # Errors
+    /// When something does not end in good order; deviations of the books are part of the outcome.
+    pub async fn settle(mut self, recovery: Option<Duration>) -> anyhow::Result<Outcome> {
+        self.double.traffic().stop().await;
+        self.read_to_the_end().await?;
+        for runner in &mut self.runners {
+            runner.stop().await?;
+        }
+        self.close(recovery).await
+    }
+
+    /// Waits until the runners have taken what Discord sent.
+    async fn read_to_the_end(&self) -> anyhow::Result<()> {
+        let shards = self.setup.shards as usize;
+        let read = eventually("everything to be read", self.scale.patience, || async {
+            let sessions = self.double.gateway().sessions();
+            let done = sessions.iter().filter(|s| s.connected && s.confirmed == s.sequence).count();
+            Ok((done >= shards && done == sessions.len()).then_some(()))
+        });
+        read.await.with_context(|| format!("{:?}", self.double.gateway().sessions()))
+    }
+
+    /// The traffic's things a second since the stage began, all kinds together.
+    pub fn rate(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "for people to read")]
+        let total = self.double.ledger().total() as f64;
+        total / self.began.elapsed().as_secs_f64()
+    }
+
+    /// A path of the stage's folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Fails unless the double saw exactly the IDENTIFYs that this many sessions take.
+    ///
+    /// # Errors
+    /// When it saw others.
+    pub fn identified(&self, expected: u64) -> anyhow::Result<()> {
+        let counts = self.double.gateway().counts();
+        ensure!(counts.identifies == expected, "{} IDENTIFYs, expected {expected}", counts.identifies);
+        Ok(())
+    }
+}
