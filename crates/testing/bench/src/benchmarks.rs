@@ -1,11 +1,14 @@
 //! All benchmarks, in the order of their numbers.
 
+mod interaction;
+mod queue;
+mod startup;
 mod verify;
 
 use crate::Benchmark;
 
 /// Every benchmark there is.
-pub const ALL: &[Benchmark] = &[verify::BENCHMARK];
+pub const ALL: &[Benchmark] = &[verify::BENCHMARK, interaction::BENCHMARK, startup::BENCHMARK, queue::BENCHMARK];
 
 /// The benchmark of this name.
 pub fn named(name: &str) -> Option<&'static Benchmark> {

@@ -13,6 +13,7 @@ pub mod benchmarks;
 pub mod contestant;
 pub mod cpu;
 pub mod figure;
+pub mod function;
 pub mod machine;
 pub mod peer;
 pub mod report;

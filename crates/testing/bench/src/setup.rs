@@ -15,6 +15,7 @@ const POSTGRES_BIN: &str = "GUILDHALL_BENCH_POSTGRES_BIN";
 /// The surroundings of a run.
 pub struct Setup {
     environment: Environment,
+    lenient: Option<PathBuf>,
     scratch: tempfile::TempDir,
 }
 
@@ -24,7 +25,7 @@ impl Setup {
     /// # Errors
     /// When no scratch folder can be made.
     pub fn new(environment: Environment) -> Result<Self> {
-        Ok(Self { environment, scratch: tempfile::tempdir().context("no scratch folder")? })
+        Ok(Self { environment, lenient: None, scratch: tempfile::tempdir().context("no scratch folder")? })
     }
 
     /// The address of a service, by the names that tests use (`GUILDHALL_TEST_POSTGRES` and so on).
@@ -66,6 +67,9 @@ impl Setup {
     }
 
     fn built(&self, variable: &str, name: &str) -> Result<Option<PathBuf>> {
+        if let Some(folder) = &self.lenient {
+            return Ok(Some(folder.join(name)).filter(|path| path.is_file()));
+        }
         let Some(folder) = self.environment.optional(variable) else { return Ok(None) };
         let path = Path::new(folder).join(name);
         ensure!(path.is_file(), "{} was not built", path.display());
@@ -90,16 +94,33 @@ impl Setup {
         Ok(folder)
     }
 
+    /// As for a test: the project's binaries are those in `folder`, and one that was not built is left out.
+    ///
+    /// # Errors
+    /// When no scratch folder can be made.
+    pub fn lenient(folder: &Path) -> Result<Self> {
+        Ok(Self { lenient: Some(folder.to_owned()), ..Self::new(Environment::of_process())? })
+    }
+
     /// A folder for files, removed at the end of the run.
     pub fn scratch(&self) -> &Path {
         self.scratch.path()
     }
 
-    /// A runtime on one thread, for contestants that are asynchronous. They keep it, and `block_on` it in each round.
+    /// As [`runtime`].
     ///
     /// # Errors
-    /// When the system has no resources for it.
+    /// As [`runtime`].
+    #[expect(clippy::unused_self, reason = "what a benchmark finds is found here")]
     pub fn runtime(&self) -> Result<tokio::runtime::Runtime> {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().context("no asynchronous runtime")
+        runtime()
     }
+}
+
+/// A runtime on one thread, for contestants that are asynchronous. They keep it, and `block_on` it in each round.
+///
+/// # Errors
+/// When the system has no resources for it.
+pub fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("no asynchronous runtime")
 }

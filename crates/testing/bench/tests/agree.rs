@@ -24,3 +24,8 @@ fn agree(name: &str) {
 fn verify() {
     agree("verify");
 }
+
+#[test]
+fn queue() {
+    agree("queue");
+}
