@@ -8,8 +8,62 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The version of the mapping from kinds to classes. A session keeps the one it began with.
+/// The version of the mapping from kinds to classes that new sessions begin under.
 pub const CLASS_MAP_VERSION: u16 = 1;
+
+/// A mapping from kinds to classes. A session keeps the one it began with, across deployments.
+///
+/// Who changes the mapping: put the present one into a function that names the differences, add it to
+/// [`ClassMap::KNOWN`] under its version, change the table of kinds, and raise [`CLASS_MAP_VERSION`]. A map may be
+/// forgotten once no session that began under it can live. Where the release before must be able to take such sessions
+/// back, it has to know the new map already: let one release know it, and the next begin sessions under it.
+#[derive(Clone, Copy)]
+pub struct ClassMap {
+    version: u16,
+    class_of: fn(EventKind) -> PriorityClass,
+}
+
+impl ClassMap {
+    /// The one new sessions begin under.
+    pub const CURRENT: Self = Self::new(CLASS_MAP_VERSION, EventKind::class);
+    /// Those whose sessions may still be alive.
+    pub const KNOWN: &[Self] = &[Self::CURRENT];
+
+    /// A map.
+    pub const fn new(version: u16, class_of: fn(EventKind) -> PriorityClass) -> Self {
+        Self { version, class_of }
+    }
+
+    /// The known map with this version.
+    pub fn of(version: u16) -> Option<Self> {
+        Self::KNOWN.iter().copied().find(|map| map.version == version)
+    }
+
+    /// The map's version.
+    pub const fn version(self) -> u16 {
+        self.version
+    }
+
+    /// The class of a kind under this map.
+    pub fn class(self, kind: EventKind) -> PriorityClass {
+        (self.class_of)(kind)
+    }
+}
+
+/// Maps are equal when their versions are: a version never means two maps.
+impl PartialEq for ClassMap {
+    fn eq(&self, other: &Self) -> bool {
+        self.version == other.version
+    }
+}
+
+impl Eq for ClassMap {}
+
+impl fmt::Debug for ClassMap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ClassMap({})", self.version)
+    }
+}
 
 /// How long an event may wait before it is sent.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -118,7 +172,7 @@ macro_rules! event_kinds {
                 }
             }
 
-            /// The priority class, under [`CLASS_MAP_VERSION`].
+            /// The priority class, under [`ClassMap::CURRENT`].
             pub const fn class(self) -> PriorityClass {
                 match self {
                     $(Self::$variant => PriorityClass::$class,)*
@@ -196,6 +250,22 @@ impl fmt::Display for EventKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_known_map_has_a_version_of_its_own_and_the_current_one_is_among_them() {
+        let versions: std::collections::BTreeSet<_> = ClassMap::KNOWN.iter().map(|map| map.version()).collect();
+        assert_eq!(versions.len(), ClassMap::KNOWN.len());
+        assert_eq!(ClassMap::of(CLASS_MAP_VERSION), Some(ClassMap::CURRENT));
+        assert_eq!(ClassMap::of(0), None);
+    }
+
+    /// A map is frozen with the first session that began under it: this test fails when one is changed in place.
+    #[test]
+    fn the_first_map_is_as_it_was() {
+        let map = ClassMap::of(1).expect("known");
+        let classes: String = EventKind::ALL.iter().map(|kind| map.class(*kind).code().to_string()).collect();
+        assert_eq!(classes, "1121222113100000033333332222");
+    }
 
     #[test]
     fn codes_and_names_lead_back_to_their_kind() {

@@ -10,7 +10,7 @@ pub mod permissions;
 pub mod settings;
 pub mod time;
 
-pub use event::{EventKind, PriorityClass};
+pub use event::{ClassMap, EventKind, PriorityClass};
 pub use id::{ApplicationId, ChannelId, GuildId, InteractionId, MessageId, RoleId, ShardId, UserId};
 pub use period::{Period, Span};
 pub use permissions::Permissions;

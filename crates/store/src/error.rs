@@ -20,6 +20,14 @@ pub enum StoreError {
         /// What is wrong with the row.
         what: &'static str,
     },
+    /// What is to be stored contradicts what is.
+    #[error("this contradicts what {table} holds: {what}")]
+    Contradiction {
+        /// The table.
+        table: &'static str,
+        /// How.
+        what: &'static str,
+    },
     /// A row's JSON is not what this version writes.
     #[error("a row of {table} holds JSON that cannot be read")]
     Json {
@@ -32,9 +40,15 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether a lock was not to be had in time (SQLSTATE 55P03).
+    pub fn is_lock_timeout(&self) -> bool {
+        matches!(self, Self::Database(sqlx::Error::Database(error)) if error.code().as_deref() == Some("55P03"))
+    }
+
     /// Whether the data itself was refused (SQLSTATE classes 22 and 23), so that trying again cannot help.
     pub fn is_data(&self) -> bool {
         match self {
+            Self::Contradiction { .. } => true,
             Self::Database(sqlx::Error::Database(error)) => {
                 error.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
             }

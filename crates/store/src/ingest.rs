@@ -22,6 +22,7 @@ mod gaps;
 mod guilds;
 mod ranges;
 mod sources;
+mod stuck;
 mod tally;
 mod voice;
 
@@ -37,6 +38,7 @@ use tally::Tally;
 
 pub use check::{Unacceptable, check};
 pub(crate) use guilds::{zone_at, zones};
+pub use stuck::end_stuck;
 
 /// What a batch amounted to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -109,6 +111,18 @@ pub async fn apply(db: &mut PgConnection, envelopes: &[&Envelope], now: Timestam
     sources.store(&mut tx, now).await?;
     tx.commit().await?;
     Ok(applied)
+}
+
+/// Stores the raw rows of these envelopes and counts nothing: what a benchmark sets beside a bare COPY.
+///
+/// # Errors
+/// When the database does not carry it out.
+pub async fn raw(db: &mut PgConnection, envelopes: &[&Envelope], source: i64) -> Result<(), StoreError> {
+    let fresh: Vec<_> = envelopes
+        .iter()
+        .flat_map(|envelope| envelope.events.iter().map(|event| Fresh { envelope, event, source }))
+        .collect();
+    copy::events(db, &fresh).await
 }
 
 fn count(tally: &mut Tally, guilds: &Guilds, event: &Event) {

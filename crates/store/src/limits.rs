@@ -25,7 +25,7 @@ pub(crate) struct Limits {
 
 impl Limits {
     /// Ingest's, which has 60 s; a batch is delivered again.
-    pub(crate) const INGEST: Self = Self { lock: 15_000, statement: 25_000, idle: 10_000 };
+    pub(crate) const INGEST: Self = Self { lock: 10_000, statement: 25_000, idle: 5_000 };
     /// The rollup's, which has 240 s. It waits less for others than ingest waits for it.
     pub(crate) const ROLLUP: Self = Self { lock: 10_000, statement: 45_000, idle: 10_000 };
     /// Of a save that a person waits for, in a function that has 5 s.

@@ -36,6 +36,11 @@ pub(crate) fn read(delivery: Delivery, now: Timestamp) -> Result<Message, Failur
 #[error("the batch was not counted")]
 struct NotCounted(#[source] Arc<StoreError>);
 
+/// Left for the next delivery.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("so much of the batch was refused that there was no time for the rest of it")]
+struct OutOfTime;
+
 /// Messages to be counted together.
 #[derive(Default)]
 pub(crate) struct Batch {
@@ -53,12 +58,18 @@ impl Batch {
         self.events
     }
 
-    /// Counts the messages. Where the database refuses data, halves are tried until the poison stands alone.
-    pub(crate) async fn count(self, pool: &PgPool, now: Timestamp) -> Vec<Failure> {
+    /// Counts the messages. Where the database refuses data, halves are tried until the poison stands alone, or until
+    /// `deadline`: what is left then is delivered again, in a batch without what was counted.
+    pub(crate) async fn count(self, pool: &PgPool, now: Timestamp, deadline: tokio::time::Instant) -> Vec<Failure> {
         let mut failures = Vec::new();
         let mut parts = vec![&self.messages[..]];
+        let mut ended = false;
         while let Some(part) = parts.pop() {
             if part.is_empty() {
+                continue;
+            }
+            if tokio::time::Instant::now() >= deadline {
+                failures.extend(part.iter().map(|message| Failure::retry(&message.id, OutOfTime)));
                 continue;
             }
             let began = Instant::now();
@@ -74,6 +85,10 @@ impl Batch {
                 Err(error) if error.is_data() => {
                     let error = NotCounted(Arc::new(error));
                     failures.extend(part.iter().map(|message| Failure::fail(&message.id, error.clone())));
+                }
+                Err(error) if error.is_lock_timeout() && !ended && end_stuck(pool).await > 0 => {
+                    ended = true;
+                    parts.push(part);
                 }
                 Err(error) => {
                     // Nothing is wrong with the messages, so the rest would fare no better.
@@ -116,4 +131,24 @@ async fn apply(pool: &PgPool, part: &[Message], now: Timestamp) -> Result<Applie
     let envelopes: Vec<&Envelope> = part.iter().map(|message| &message.envelope).collect();
     let mut db = pool.acquire().await?;
     ingest::apply(&mut db, &envelopes, now).await
+}
+
+/// Ends what held the locks, if it is stuck for good; says how many there were.
+async fn end_stuck(pool: &PgPool) -> u64 {
+    let ended = async { ingest::end_stuck(&mut *pool.acquire().await?).await.map_err(Into::into) };
+    let ended: Result<u64, StoreError> = ended.await;
+    match ended {
+        Ok(0) => 0,
+        Ok(ended) => {
+            tracing::warn!(ended, "transactions whose functions had gone were ended");
+            ended
+        }
+        Err(error) => {
+            tracing::warn!(
+                error = guildhall_runtime::telemetry::chain(&error),
+                "stuck transactions cannot be looked for"
+            );
+            0
+        }
+    }
 }

@@ -12,6 +12,8 @@
 
 mod batch;
 
+use std::time::Duration;
+
 use guildhall_domain::Clock;
 use guildhall_runtime::{ConfigError, Delivery, Environment, Failure};
 use guildhall_store::{Connect, PgPool, StoreError};
@@ -20,6 +22,9 @@ use batch::Batch;
 
 /// Events in one transaction: more make COPY no faster, and take memory and hold locks longer.
 pub const MAX_EVENTS: usize = 20_000;
+
+/// How long parts of a batch are tried, in a function that has 60 s: the last transaction may take half of that.
+const TRYING: Duration = Duration::from_secs(25);
 
 /// What the handler needs.
 pub struct Deps {
@@ -58,6 +63,7 @@ impl Deps {
 /// Counts the envelopes in the messages' bodies; answers with those that were not counted.
 pub async fn handle(deps: &Deps, deliveries: Vec<Delivery>) -> Vec<Failure> {
     let now = deps.clock.now();
+    let deadline = tokio::time::Instant::now() + TRYING;
     let mut failures = Vec::new();
     let mut batch = Batch::default();
     for delivery in deliveries {
@@ -66,9 +72,9 @@ pub async fn handle(deps: &Deps, deliveries: Vec<Delivery>) -> Vec<Failure> {
             Err(failure) => failures.push(failure),
         }
         if batch.events() >= MAX_EVENTS {
-            failures.extend(std::mem::take(&mut batch).count(&deps.pool, now).await);
+            failures.extend(std::mem::take(&mut batch).count(&deps.pool, now, deadline).await);
         }
     }
-    failures.extend(batch.count(&deps.pool, now).await);
+    failures.extend(batch.count(&deps.pool, now, deadline).await);
     failures
 }

@@ -1,18 +1,23 @@
 //! What is refused before it reaches a transaction.
 
 use guildhall_domain::Timestamp;
-use guildhall_domain::event::CLASS_MAP_VERSION;
 use guildhall_wire::Envelope;
 
 /// A shard's clock may run ahead of ours by this much.
 const FUTURE_MILLIS: i64 = 24 * 3_600_000;
 
+/// Discord's are 32 characters long.
+const LONGEST_SESSION_ID: usize = 128;
+
 /// The envelope is readable, and no delivery of it can be counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unacceptable {
-    /// Sequences are kept per class; under another map they would mean something else.
-    #[error("the envelope uses class map {0}, which this version does not know")]
-    ClassMap(u16),
+    /// Maps are numbered from one. Which one it is does not matter here, as long as a session keeps it.
+    #[error("the envelope names no class map")]
+    ClassMap,
+    /// Empty, longer than any, or with characters that no database keeps.
+    #[error("the envelope's session has an id that cannot be")]
+    Session,
     /// Before Discord existed, or in the future.
     #[error("the envelope names an instant that cannot be")]
     Instant,
@@ -26,8 +31,12 @@ pub enum Unacceptable {
 /// # Errors
 /// When it cannot, on this delivery or any other.
 pub fn check(envelope: &Envelope, now: Timestamp) -> Result<(), Unacceptable> {
-    if envelope.class_map != CLASS_MAP_VERSION {
-        return Err(Unacceptable::ClassMap(envelope.class_map));
+    if envelope.class_map == 0 || i16::try_from(envelope.class_map).is_err() {
+        return Err(Unacceptable::ClassMap);
+    }
+    let mut sessions = envelope.gaps.iter().map(|gap| &gap.lost_session).chain([&envelope.session_id]);
+    if sessions.any(|id| id.is_empty() || id.len() > LONGEST_SESSION_ID || id.chars().any(char::is_control)) {
+        return Err(Unacceptable::Session);
     }
     let shard = envelope.shard;
     if shard.id >= shard.count || i32::try_from(shard.count).is_err() {

@@ -16,6 +16,7 @@ pub(super) struct Source {
     /// What was counted, this batch included as far as it was read.
     pub(super) counted: Sequences,
     added: Sequences,
+    class_map: i16,
 }
 
 impl Source {
@@ -73,7 +74,7 @@ pub(super) async fn lock(
     .execute(&mut *db)
     .await?;
     let rows = sqlx::query!(
-        r#"SELECT id, session_id, class, counted::text AS "counted!" FROM gateway_sequences
+        r#"SELECT id, session_id, class, class_map, counted::text AS "counted!" FROM gateway_sequences
            JOIN unnest($1::text[], $2::smallint[]) AS wanted (session_id, class) USING (session_id, class)
            ORDER BY session_id, class FOR UPDATE OF gateway_sequences"#,
         &session_ids,
@@ -85,10 +86,18 @@ pub(super) async fn lock(
     for row in rows {
         let unreadable = StoreError::Unreadable { table: "gateway_sequences", what: "not a set of sequences" };
         let counted = Sequences::from_sql(&row.counted).ok_or(unreadable)?;
-        let source = Source { id: row.id, counted, added: Sequences::default() };
+        let source = Source { id: row.id, counted, added: Sequences::default(), class_map: row.class_map };
         sources.entry(row.session_id).or_default().insert(row.class, source);
     }
-    Ok(Sources(sources))
+    let mut sources = Sources(sources);
+    for envelope in envelopes.iter().filter(|envelope| envelope.range.is_some()) {
+        // A range says which sequences of its class were counted: under two maps it would say two things.
+        if i16::try_from(envelope.class_map) != Ok(sources.of(envelope)?.class_map) {
+            let what = "a session keeps the class map it began with";
+            return Err(StoreError::Contradiction { table: "gateway_sequences", what });
+        }
+    }
+    Ok(sources)
 }
 
 impl Sources {

@@ -256,12 +256,38 @@ async fn days_are_the_guilds_own_at_the_instant_of_the_event() {
     assert_eq!(days, [("2026-05-01".to_owned(), 1), ("2026-05-02".to_owned(), 1), ("2026-05-03".to_owned(), 1)]);
 }
 
+#[tokio::test]
+async fn every_class_map_counts_and_a_session_keeps_its_own() {
+    let database = database().await;
+    let pool = database.pool();
+    let of_map = |session: &str, class_map, seqs| {
+        let mut envelope = messages(seqs);
+        envelope.session_id = session.to_owned();
+        Envelope { class_map, ..envelope }
+    };
+    // Before and after a deployment that changed the map, whichever arrives first.
+    apply(pool, &[of_map("after", 9, 2..=3), of_map("before", 1, 2..=3)]).await;
+    apply(pool, &[of_map("before", 1, 4..=9), of_map("after", 9, 4..=9)]).await;
+    let changed = of_map("before", 9, 10..=12);
+    let mut db = pool.acquire().await.expect("a connection");
+    let error = ingest::apply(&mut db, &[&changed], NOW).await.expect_err("two maps in one session");
+    assert!(error.is_data(), "{error:?}");
+    assert_eq!(database.number("SELECT sum(count)::bigint FROM guild_quarters").await, 16);
+}
+
 #[test]
 fn what_cannot_be_counted_is_refused_beforehand() {
     let good = messages(2..=3);
     assert_eq!(ingest::check(&good, NOW), Ok(()));
-    let other_map = Envelope { class_map: 2, ..good.clone() };
-    assert_eq!(ingest::check(&other_map, NOW), Err(Unacceptable::ClassMap(2)));
+    let no_map = Envelope { class_map: 0, ..good.clone() };
+    assert_eq!(ingest::check(&no_map, NOW), Err(Unacceptable::ClassMap));
+    // PostgreSQL has no NUL in texts.
+    for id in [String::new(), "s\0".to_owned(), "s".repeat(129)] {
+        let session = Envelope { session_id: id.clone(), ..good.clone() };
+        assert_eq!(ingest::check(&session, NOW), Err(Unacceptable::Session));
+        let gap = CoverageGap { lost_session: id, after_seq: 1, from: NOW, to: NOW };
+        assert_eq!(ingest::check(&Envelope { gaps: vec![gap], ..good.clone() }, NOW), Err(Unacceptable::Session));
+    }
     let shard = Envelope { shard: ShardId { id: 1, count: 1 }, ..good.clone() };
     assert_eq!(ingest::check(&shard, NOW), Err(Unacceptable::Shard));
     for instant in [at("2014-12-31T23:59:59Z"), NOW.plus_millis(86_400_001), Timestamp::from_millis(i64::MAX)] {
