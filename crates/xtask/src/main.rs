@@ -12,6 +12,7 @@
 mod ambient;
 mod bench;
 mod cache;
+mod chaos;
 mod checkout;
 mod cli;
 mod console;
@@ -59,6 +60,8 @@ fn dispatch(arguments: &[String]) -> Result<ExitCode> {
         "fuzz" => fuzz::run(&cli::Arguments::parse(rest, &["minutes"], &["minimise"])?),
         "register-commands" => run::register_commands(rest),
         "prometheus" => monitoring::prometheus(),
+        "chaos" => chaos::run(&cli::Arguments::parse(rest, chaos::OPTIONS, chaos::FLAGS)?),
+        "redrive" => chaos::redrive(rest),
         "services" => test::services(),
         "sqlx-prepare" => sqlx_prepare::run(&cli::Arguments::parse(rest, &[], &["check"])?),
         "stop" => run::stop(),

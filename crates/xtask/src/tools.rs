@@ -5,6 +5,7 @@
 
 mod apt;
 mod crates_io;
+mod faketime;
 mod node;
 mod postgres;
 mod prometheus;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 pub(crate) use crates_io::{cargo_deny, cargo_fuzz};
+pub(crate) use faketime::{FAKETIME, faketime};
 pub(crate) use node::install_packages;
 pub(crate) use postgres::Postgres;
 pub(crate) use prometheus::Prometheus;

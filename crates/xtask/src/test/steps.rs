@@ -1,5 +1,7 @@
 //! The steps of `cargo xtask test`.
 
+use std::path::PathBuf;
+
 use anyhow::{Result, bail};
 
 use super::results::Tally;
@@ -27,6 +29,7 @@ pub(super) struct Bench {
 struct Prepared {
     tools: Tools,
     prometheus: Prometheus,
+    faketime: PathBuf,
     services: Services,
 }
 
@@ -45,6 +48,7 @@ impl Bench {
         let mut variables = environment(prepared.services.endpoints());
         let prometheus = prepared.prometheus.server.display().to_string();
         variables.push(("GUILDHALL_TEST_PROMETHEUS".to_owned(), prometheus));
+        variables.push((tools::FAKETIME.to_owned(), prepared.faketime.display().to_string()));
         Ok(variables)
     }
 
@@ -83,7 +87,7 @@ pub(super) fn prepare(bench: &mut Bench, tally: &mut Tally) -> Result<()> {
         );
         tally.untested("anything on TimescaleDB, which cannot be had on this machine");
     }
-    bench.prepared = Some(Prepared { tools, prometheus, services });
+    bench.prepared = Some(Prepared { tools, prometheus, faketime: tools::faketime()?, services });
     Ok(())
 }
 
