@@ -19,10 +19,12 @@ usage: cargo xtask <command>
                                        benchmarks beside their limits and peers; see docs/benchmarks.md
   bench stats [--calls N] [--release]  how long a warm `/stats` takes, on the data of the running system
   fuzz [TARGET] [--minutes N]          looks for inputs that break a promise: envelope, frame, interaction
+  deploy --local                       builds and deploys template.yaml to an emulator of AWS, and checks it there
   chaos [--seed N] [--minutes M] [--only FAULT] [--short]
                                        breaks everything, and compares the counts with what was sent
   redrive --from URL --to URL [--folder DIR] [--dry-run]
                                        puts dead letters back that can be counted; see docs/operations.md
+  sam-local [--install-docker]         every function in a container, by `sam local invoke` with its event
   sqlx-prepare [--check]               writes (or checks) the offline data of the compile-time checked queries";
 
 #[derive(Debug, Default, PartialEq)]

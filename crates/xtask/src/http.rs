@@ -23,21 +23,40 @@ pub(crate) struct Answer {
 }
 
 pub(crate) fn get(url: &str, patience: Duration) -> Result<Answer> {
-    request("GET", url, None, patience)
+    request("GET", url, &[], None, patience)
 }
 
 pub(crate) fn post_json(url: &str, body: &serde_json::Value, patience: Duration) -> Result<Answer> {
     let body = serde_json::to_vec(body).context("cannot encode the request")?;
-    request("POST", url, Some(&body), patience)
+    request("POST", url, &[], Some(&body), patience)
 }
 
-fn request(method: &str, url: &str, body: Option<&[u8]>, patience: Duration) -> Result<Answer> {
+/// A call in the JSON protocol of AWS, to the emulator: it asks for no signature.
+pub(crate) fn call_aws(url: &str, target: &str, body: &serde_json::Value) -> Result<serde_json::Value> {
+    let body = serde_json::to_vec(body).context("cannot encode the request")?;
+    let answer = request("POST", url, &[("x-amz-target", target)], Some(&body), Duration::from_secs(30))?;
+    if answer.status != 200 {
+        bail!("{target} was refused ({}): {}", answer.status, String::from_utf8_lossy(&answer.body));
+    }
+    serde_json::from_slice(&answer.body).with_context(|| format!("the answer to {target} is not JSON"))
+}
+
+fn request(
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: Option<&[u8]>,
+    patience: Duration,
+) -> Result<Answer> {
     let (address, path) = split(url)?;
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(2))
         .with_context(|| format!("nothing answers at {url}"))?;
     stream.set_read_timeout(Some(patience)).context("cannot set a deadline")?;
     let mut head =
         format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\naccept: application/json\r\nconnection: close\r\n");
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
     if let Some(body) = body {
         head.push_str(&format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len()));
     }

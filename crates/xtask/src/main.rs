@@ -16,15 +16,17 @@ mod chaos;
 mod checkout;
 mod cli;
 mod console;
+mod deploy;
 mod dotenv;
 mod exec;
 mod fuzz;
 mod http;
 mod lock;
-mod ports;
 mod monitoring;
+mod ports;
 mod process;
 mod run;
+mod sam_local;
 mod say;
 mod services;
 mod sqlx_prepare;
@@ -58,11 +60,13 @@ fn dispatch(arguments: &[String]) -> Result<ExitCode> {
         "say" => say::run(&cli::Arguments::parse(rest, say::OPTIONS, say::FLAGS)?),
         "bench" => bench::run(&cli::Arguments::parse(rest, bench::OPTIONS, bench::FLAGS)?),
         "fuzz" => fuzz::run(&cli::Arguments::parse(rest, &["minutes"], &["minimise"])?),
-        "register-commands" => run::register_commands(rest),
         "prometheus" => monitoring::prometheus(),
+        "register-commands" => run::register_commands(rest),
         "chaos" => chaos::run(&cli::Arguments::parse(rest, chaos::OPTIONS, chaos::FLAGS)?),
         "redrive" => chaos::redrive(rest),
         "services" => test::services(),
+        "deploy" => deploy::run(&cli::Arguments::parse(rest, &[], &["local"])?),
+        "sam-local" => sam_local::run(&cli::Arguments::parse(rest, &[], &["install-docker"])?),
         "sqlx-prepare" => sqlx_prepare::run(&cli::Arguments::parse(rest, &[], &["check"])?),
         "stop" => run::stop(),
         "help" | "--help" | "-h" => {

@@ -21,7 +21,7 @@ pub(crate) use faketime::{FAKETIME, faketime};
 pub(crate) use node::install_packages;
 pub(crate) use postgres::Postgres;
 pub(crate) use prometheus::Prometheus;
-pub(crate) use python::sam_cli;
+pub(crate) use python::{cargo_lambda, sam_cli};
 
 use crate::{cache::Cache, console, exec};
 
@@ -71,6 +71,19 @@ fn redis() -> Result<PathBuf> {
     }
     apt::install("redis", &["redis-server"], "a Redis-protocol server (redis-server or valkey-server)")?;
     look().ok_or_else(|| anyhow::anyhow!("redis-server was installed but is not on PATH"))
+}
+
+/// Docker from the distribution, which is not started.
+pub(crate) fn docker() -> Result<()> {
+    apt::install("docker", &["docker.io", "iptables"], "Docker")
+}
+
+/// A shell that needs no libraries.
+pub(crate) fn static_shell() -> Result<PathBuf> {
+    let shell = Path::new("/bin/busybox");
+    apt::install("busybox", &["busybox-static"], "a shell without libraries (busybox-static)")?;
+    anyhow::ensure!(shell.is_file(), "busybox-static was installed but {} is not there", shell.display());
+    Ok(shell.to_owned())
 }
 
 /// The first number of a version: `15.20 (Debian …)` is 15.

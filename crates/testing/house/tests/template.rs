@@ -57,13 +57,16 @@ fn each_function_has_a_fragment_of_its_own() {
 }
 
 #[test]
-fn each_function_has_an_event_that_can_be_replayed() {
+fn each_function_has_an_event_that_can_be_replayed_and_the_answer_to_it() {
     let folder = repository::root().join("infra/events");
-    let events = fs::read_dir(&folder).expect("infra/events/ is there");
-    let names: BTreeSet<_> = events.map(|e| e.expect("readable").file_name().to_string_lossy().into_owned()).collect();
     let expected: BTreeSet<_> = programs().into_iter().map(|program| format!("{program}.json")).collect();
-    assert_eq!(names, expected);
-    for name in names {
+    for list in ["infra/events", "infra/expected"] {
+        let files = fs::read_dir(repository::root().join(list)).expect("the folder is there");
+        let names: BTreeSet<_> =
+            files.map(|e| e.expect("readable").file_name().to_string_lossy().into_owned()).collect();
+        assert_eq!(names, expected, "{list} has a file for each function");
+    }
+    for name in expected {
         let text = fs::read_to_string(folder.join(&name)).expect("readable");
         let event: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("infra/events/{name}: {error}"));
         for record in event["Records"].as_array().into_iter().flatten() {

@@ -23,6 +23,8 @@ pub(super) fn start(tools: &Tools, state: &Path, ports: &mut Ports) -> Result<(R
         .env("GATEWAY_PORT", port.to_string())
         .env("SFTP_ENABLED", "0")
         .env("IOT_MTLS_ENABLED", "0")
+        // Where deployed functions find AWS: here.
+        .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}"))
         .env("LOG_LEVEL", "WARNING")
         .env("TMPDIR", state)
         .current_dir(state);

@@ -14,6 +14,7 @@ use crate::{
 /// Every package with its version, so that two machines get the same.
 const MINISTACK: &str = include_str!("../../python/ministack.txt");
 const SAM: &str = include_str!("../../python/sam.txt");
+const CARGO_LAMBDA: &str = include_str!("../../python/cargo-lambda.txt");
 
 /// The emulator of SQS and DynamoDB.
 pub(super) fn ministack(cache: &Cache) -> Result<PathBuf> {
@@ -23,6 +24,11 @@ pub(super) fn ministack(cache: &Cache) -> Result<PathBuf> {
 /// The AWS SAM command line.
 pub(crate) fn sam_cli(cache: &Cache) -> Result<PathBuf> {
     environment(cache, "sam", SAM).map(|environment| environment.join("bin/sam"))
+}
+
+/// The folder with `cargo-lambda`, and with the Python through which it finds its linker, Zig. It goes first on PATH.
+pub(crate) fn cargo_lambda(cache: &Cache) -> Result<PathBuf> {
+    environment(cache, "cargo-lambda", CARGO_LAMBDA).map(|environment| environment.join("bin"))
 }
 
 fn environment(cache: &Cache, name: &'static str, requirements: &str) -> Result<PathBuf> {
