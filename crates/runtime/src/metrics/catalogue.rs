@@ -170,9 +170,18 @@ pub const CATALOGUE: &[Metric] = &[
     counter("shard_fatal_total", &["code"], RUNNER, "Shards that Discord closed for good"),
     counter("gateway_errors_total", &[], RUNNER, "Failures to receive from the gateway"),
     counter("lease_lost_total", &[], RUNNER, "Leases lost to another runner"),
+    counter("standstills_total", &[], RUNNER, "Times the process stood still for longer than a lease allows"),
     counter("coordination_failures_total", &[], RUNNER, "Failures to read or write the coordination table"),
     counter("reshard_finished_total", &[], RUNNER, "Shards whose guilds have all gone over to a new set"),
     gauge("reshard_guilds_cut", Unit::Count, &["shard"], RUNNER, "Guilds of a shard that have gone over to a new set"),
+    counter("reshard_gaps_total", &[], RUNNER, "Coverage gaps that a change of sets left"),
+    gauge(
+        "reshard_identifies_missing",
+        Unit::Count,
+        &[],
+        RUNNER,
+        "IDENTIFYs a change of sets was short of when it last had to wait for them",
+    ),
     seconds("reshard_write_seconds", QUERY, &[], RUNNER, "What recording a step of a change of sets took"),
     // From the runner to the queue.
     gauge("watermark_lag_events", Unit::Count, &["shard"], RUNNER, "Sequences read and not yet accepted by SQS"),
