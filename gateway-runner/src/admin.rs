@@ -30,7 +30,7 @@ struct Readiness {
     ready: bool,
     journal: &'static str,
     journal_free_bytes: usize,
-    shards: BTreeMap<u32, Phase>,
+    shards: BTreeMap<String, Phase>,
 }
 
 /// `/healthz`, `/readyz` and `/metrics`.

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use guildhall_domain::{PriorityClass, ShardId, Timestamp};
+use guildhall_domain::{ClassMap, PriorityClass, ShardId, Timestamp};
 use guildhall_wire::{CoverageGap, Envelope, Event, GuildGauges, MAX_EVENTS, SeqRange};
 use tokio::time::Instant;
 
@@ -28,7 +28,7 @@ pub struct Origin {
     /// When its `READY` was received.
     pub started: Timestamp,
     /// The mapping from kinds to classes it began with.
-    pub class_map: u16,
+    pub class_map: ClassMap,
 }
 
 /// A closed envelope and what it means for the watermarks.
@@ -108,7 +108,7 @@ impl Batcher {
     pub fn frame(&mut self, at: Mark, events: &mut Vec<Event>, now: Instant, out: &mut Vec<Batch>) {
         let mut counts = [0_usize; PriorityClass::ALL.len()];
         for event in events.iter() {
-            counts[slot(class_of(&event.body))] += 1;
+            counts[slot(class_of(self.origin.class_map, &event.body))] += 1;
         }
         // An envelope that this frame would make too large closes before the frame, at the sequence read so far.
         for class in PriorityClass::ALL {
@@ -119,7 +119,7 @@ impl Batcher {
         }
         self.read = at;
         for event in events.drain(..) {
-            let class = class_of(&event.body);
+            let class = class_of(self.origin.class_map, &event.body);
             let buffer = &mut self.buffers[slot(class)];
             buffer.due_by(class, now);
             buffer.first_at.get_or_insert(at.at);
@@ -191,7 +191,7 @@ impl Batcher {
             session_id: self.origin.session_id.as_ref().to_owned(),
             session_started: self.origin.started,
             class,
-            class_map: self.origin.class_map,
+            class_map: self.origin.class_map.version(),
             range,
             gauges: std::mem::take(&mut buffer.gauges),
             gaps: std::mem::take(&mut buffer.gaps),

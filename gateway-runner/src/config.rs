@@ -6,8 +6,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use guildhall_domain::ClassMap;
 use guildhall_runtime::{ConfigError, Environment};
 use secrecy::SecretString;
+
+use crate::reshard::Timing;
 
 /// What a runner needs to know.
 #[derive(Clone, Debug)]
@@ -32,8 +35,15 @@ pub struct Config {
     pub shard_count: Option<u32>,
     /// `RUNNER_LEASE_TERM_MS`.
     pub lease_term: Duration,
+    /// `RUNNER_RESHARD_QUIET_MS`: longer than two sessions' deliveries of one event are ever apart, and
+    /// `RUNNER_RESHARD_FORCE_MS`: after how long guilds are cut over with a gap.
+    pub reshard: Timing,
     /// `RUNNER_HOLDER_ID`: a name for this runner; the process adds what makes it unique.
     pub holder: String,
+    /// `RUNNER_RETRY`: any text. A new one has shards tried again that Discord closed for good.
+    pub retry: String,
+    /// The mapping from kinds to classes that new sessions begin under.
+    pub class_map: ClassMap,
     /// `RUNNER_MEMBERS_INTENT`: whether to ask for the privileged intent that joins and leaves need.
     pub members_intent: bool,
 }
@@ -49,6 +59,7 @@ impl Config {
             None => None,
             Some(_) => Some(env.parsed::<std::num::NonZeroU32>("RUNNER_SHARD_COUNT", "a positive number")?.get()),
         };
+        let millis = |name, default: u64| env.parsed_or(name, "a number of milliseconds", default).map(Duration::from_millis);
         Ok(Self {
             token: env.secret("DISCORD_TOKEN")?,
             application: env.required("DISCORD_APPLICATION_ID")?.to_owned(),
@@ -63,8 +74,14 @@ impl Config {
                 SocketAddr::from(([127, 0, 0, 1], 9_100)),
             )?,
             shard_count,
+            reshard: Timing {
+                quiet: millis("RUNNER_RESHARD_QUIET_MS", 10_000)?,
+                force: millis("RUNNER_RESHARD_FORCE_MS", 300_000)?,
+            },
             lease_term: Duration::from_millis(term.max(200)),
             holder: env.optional("RUNNER_HOLDER_ID").unwrap_or("runner").to_owned(),
+            retry: env.optional("RUNNER_RETRY").unwrap_or_default().to_owned(),
+            class_map: ClassMap::CURRENT,
             members_intent: env.parsed_or("RUNNER_MEMBERS_INTENT", "true or false", true)?,
         })
     }

@@ -42,6 +42,9 @@ pub enum DiscoveryError {
     /// The token is wrong; trying again does not help.
     #[error("Discord refuses the token (DISCORD_TOKEN)")]
     Unauthorized,
+    /// It did not a moment ago.
+    #[error("Discord's REST API did not answer GET /gateway/bot a moment ago")]
+    Away,
     /// The request failed.
     #[error("Discord's REST API does not answer GET /gateway/bot")]
     Request(#[source] twilight_http::Error),
@@ -50,15 +53,20 @@ pub enum DiscoveryError {
     Shape(#[source] twilight_http::response::DeserializeBodyError),
 }
 
-/// How long an answer is good enough for an IDENTIFY: the table counts the units between two answers, and many shards
-/// that start together must not queue up for this call, of which Discord allows few.
-const GOOD_FOR: Duration = Duration::from_secs(60);
+/// How long a call that failed is not repeated: many shards that start together must not queue up behind its timeout.
+const FAILED_FOR: Duration = Duration::from_secs(5);
+
+#[derive(Default)]
+struct Last {
+    answer: Option<(Instant, Gateway)>,
+    failed: Option<Instant>,
+}
 
 /// A client for the one call.
 #[derive(Clone)]
 pub struct Discovery {
     client: Arc<Client>,
-    last: Arc<Mutex<Option<(Instant, Gateway)>>>,
+    last: Arc<Mutex<Last>>,
 }
 
 impl Discovery {
@@ -76,20 +84,34 @@ impl Discovery {
         Self { client: Arc::new(builder.build()), last: Arc::default() }
     }
 
-    /// Asks Discord, unless it answered a moment ago.
+    /// Asks Discord, unless it answered less than `good_for` ago, or failed to a moment ago.
     ///
     /// # Errors
     /// When Discord refuses or does not answer.
-    pub async fn fetch(&self) -> Result<Gateway, DiscoveryError> {
+    pub async fn fetch(&self, good_for: Duration) -> Result<Gateway, DiscoveryError> {
         let mut last = self.last.lock().await;
-        if let Some((at, gateway)) = &*last
-            && at.elapsed() < GOOD_FOR
+        if let Some((at, gateway)) = &last.answer
+            && at.elapsed() < good_for
         {
-            return Ok(gateway.clone());
+            // The window goes on while the answer is kept.
+            let age = u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let left = gateway.limit.reset_after;
+            let reset_after = if left == 0 { 0 } else { left.saturating_sub(age).max(1) };
+            return Ok(Gateway { limit: StartLimit { reset_after, ..gateway.limit }, ..gateway.clone() });
         }
-        let gateway = self.ask().await?;
-        *last = Some((Instant::now(), gateway.clone()));
-        Ok(gateway)
+        if last.failed.is_some_and(|at| at.elapsed() < FAILED_FOR) {
+            return Err(DiscoveryError::Away);
+        }
+        match self.ask().await {
+            Ok(gateway) => {
+                *last = Last { answer: Some((Instant::now(), gateway.clone())), failed: None };
+                Ok(gateway)
+            }
+            Err(error) => {
+                last.failed = Some(Instant::now());
+                Err(error)
+            }
+        }
     }
 
     async fn ask(&self) -> Result<Gateway, DiscoveryError> {

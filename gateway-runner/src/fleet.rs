@@ -2,35 +2,40 @@
 //!
 //! **Invariant:** a shard runs only under a lease this runner holds, and at most once in the process.
 //! **Invariant:** leases are renewed by a task of their own, which nothing slow can hold up.
+//! **Invariant:** while guilds are cut over, a shard of the next set runs only beside the old shard its guilds come from,
+//! and both are handed over together.
 //! **Invariant:** when told to stop, the runner stops reading at once, and ends within [`STOPPING`].
 
+mod cut_over;
+mod renewal;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::bail;
 use guildhall_domain::ShardId;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::lease::plan::{Observer, Plan, Viewpoint};
-use crate::lease::{Lease, Seen, Table};
+use crate::lease::{Lease, Leases, Pulse, Seen, Table};
+use crate::reshard::{Attached, Cutover, Timing};
 use crate::shard::{self, Deps, Outcome};
 use crate::watermark::Mark;
+use cut_over::{Group, Progress, Target};
 
 /// The longest a stop may take; ECS kills a task after thirty seconds.
 pub const STOPPING: Duration = Duration::from_secs(20);
 
-/// The leases held, shared with the task that renews them.
-#[derive(Clone, Default)]
-struct Leases(Arc<Mutex<BTreeMap<u32, Arc<Lease>>>>);
-
-impl Leases {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Arc<Lease>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// A shard that is run, or was closed for good.
+struct Running {
+    /// Stops it; cancelled already when it has ended and only the lease is kept.
+    stop: CancellationToken,
+    /// Where it learns that guilds are cut over.
+    attached: Attached,
 }
 
 /// A runner's shards.
@@ -39,15 +44,23 @@ pub struct Fleet {
     table: Table,
     holder: Arc<str>,
     predecessors: Vec<String>,
-    application: String,
-    shard_count: u32,
+    /// The number of shards of the pinned set, shared with the task that says so.
+    shard_count: Arc<AtomicU32>,
+    /// What guilds are being cut over to.
+    target: Option<Target>,
+    timing: Timing,
     term: Duration,
+    pulse: Arc<Pulse>,
     /// How far this disk's journal reaches, for the first time each shard is taken.
-    local: HashMap<u32, (Arc<str>, Mark)>,
+    local: HashMap<ShardId, (Arc<str>, Mark)>,
     leases: Leases,
-    /// Shards that are run, with what stops them; those closed for good included.
-    active: BTreeMap<u32, CancellationToken>,
-    shards: JoinSet<(u32, Outcome)>,
+    active: BTreeMap<ShardId, Running>,
+    shards: JoinSet<(ShardId, Outcome)>,
+    /// Old shard → the cut-over of its guilds.
+    groups: BTreeMap<ShardId, Group>,
+    keepers: JoinSet<Option<Arc<Cutover>>>,
+    /// What the last sweep said of the sets' sessions and ends.
+    progress: Progress,
     observer: Observer,
 }
 
@@ -57,8 +70,6 @@ pub struct Identity {
     pub holder: Arc<str>,
     /// The runners that used the same journal before and are dead.
     pub predecessors: Vec<String>,
-    /// Whose shards they are.
-    pub application: String,
 }
 
 impl Fleet {
@@ -67,22 +78,27 @@ impl Fleet {
         deps: Arc<Deps>,
         table: Table,
         identity: Identity,
-        shard_count: u32,
         term: Duration,
-        local: HashMap<u32, (Arc<str>, Mark)>,
+        timing: Timing,
+        local: HashMap<ShardId, (Arc<str>, Mark)>,
     ) -> Self {
         Self {
+            shard_count: Arc::new(AtomicU32::new(deps.sharding.count)),
             deps,
             table,
             holder: identity.holder,
             predecessors: identity.predecessors,
-            application: identity.application,
-            shard_count,
+            target: None,
+            timing,
             term,
+            pulse: Arc::new(Pulse::new(term / 2)),
             local,
             leases: Leases::default(),
             active: BTreeMap::new(),
             shards: JoinSet::new(),
+            groups: BTreeMap::new(),
+            keepers: JoinSet::new(),
+            progress: Progress::default(),
             observer: Observer::default(),
         }
     }
@@ -93,10 +109,11 @@ impl Fleet {
     /// When the journal can no longer be used.
     pub async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
         let mut renewals = JoinSet::new();
-        renewals.spawn(renew(
+        renewals.spawn(renewal::beat(self.pulse.clone(), self.term));
+        renewals.spawn(renewal::renew(
             self.table.clone(),
             self.holder.clone(),
-            self.shard_count,
+            self.shard_count.clone(),
             self.leases.clone(),
             self.term,
         ));
@@ -109,6 +126,12 @@ impl Fleet {
                 Some(ended) = self.shards.join_next() => {
                     let (shard, outcome) = ended?;
                     self.ended(shard, outcome).await?;
+                    look_at = Instant::now();
+                }
+                Some(lost) = self.keepers.join_next() => {
+                    if let Some(cutover) = lost? {
+                        self.lost(&cutover).await;
+                    }
                     look_at = Instant::now();
                 }
                 () = tokio::time::sleep_until(look_at) => match self.look(&stop).await {
@@ -126,7 +149,7 @@ impl Fleet {
     /// Looks at the table, takes and gives; returns when to look again, and `None` when this set's time is over.
     async fn look(&mut self, stop: &CancellationToken) -> Option<Instant> {
         let regular = Instant::now() + self.term / 5;
-        let sweep = match self.table.sweep(self.shard_count).await {
+        let sweep = match self.table.sweep().await {
             Ok(sweep) => sweep,
             Err(error) => {
                 metrics::counter!("coordination_failures_total").increment(1);
@@ -134,9 +157,14 @@ impl Fleet {
                 return Some(regular);
             }
         };
-        if sweep.pinned.get(&*self.application).is_some_and(|count| *count != self.shard_count) {
+        if let Some(pin) = sweep.pin
+            && !self.follow(pin).await
+        {
             return None;
         }
+        self.complete(&sweep).await;
+        self.progress = Progress::of(&sweep);
+        self.begin_groups();
         let now = Instant::now();
         self.observer.observe(sweep, now);
         self.deps.status.coordinated();
@@ -149,16 +177,23 @@ impl Fleet {
                 break;
             }
         }
+        self.take_next(plan.take_next, stop).await;
         Some(plan.wake_at.map_or(regular, |wake_at| wake_at.min(regular)))
     }
 
+    fn count(&self) -> u32 {
+        self.shard_count.load(Ordering::Relaxed)
+    }
+
     fn plan(&self, now: Instant) -> Plan {
-        let active: BTreeSet<u32> = self.active.keys().copied().collect();
-        let held: BTreeSet<u32> = self.leases.lock().keys().copied().collect();
+        let count = self.count();
+        let active: BTreeSet<ShardId> = self.active.keys().filter(|shard| shard.count == count).copied().collect();
+        let held: BTreeSet<ShardId> = self.leases.lock().keys().copied().collect();
         let view = Viewpoint {
             me: &self.holder,
             predecessors: &self.predecessors,
-            shard_count: self.shard_count,
+            shard_count: count,
+            target: self.target.as_ref().map(|target| target.count),
             active: &active,
             held: &held,
             term: self.term,
@@ -166,61 +201,89 @@ impl Fleet {
         self.observer.plan(&view, now)
     }
 
-    /// Tries for a lease; `false` when the table does not answer.
-    async fn take(&mut self, shard: u32, seen: Option<&Seen>) -> bool {
-        let id = ShardId { id: shard, count: self.shard_count };
-        let taken = Lease::take(&self.table, id, seen, &self.holder, self.term, &self.deps.marks).await;
-        match taken {
-            Ok(Some(lease)) => {
-                tracing::info!(shard = %id, from = seen.map(|seen| seen.holder.as_str()), "took a lease");
-                let lease = Arc::new(lease);
-                self.leases.lock().insert(shard, lease.clone());
-                let stop = CancellationToken::new();
-                self.active.insert(shard, stop.clone());
-                let (deps, local) = (self.deps.clone(), self.local.remove(&shard));
-                self.shards.spawn(async move { (shard, Box::pin(shard::run(deps, lease, local, stop)).await) });
-            }
-            Ok(None) => tracing::debug!(shard = %id, "another runner was first"),
-            Err(error) => {
-                tracing::error!(shard = %id, error = %error, "a lease cannot be taken");
-                return false;
-            }
+    /// Tries for a lease of the pinned set; `false` when the table does not answer.
+    async fn take(&mut self, shard: ShardId, seen: Option<&Seen>) -> bool {
+        let Some(lease) = self.lease(shard, seen).await else { return false };
+        if let Some(lease) = lease {
+            self.start(self.deps.clone(), lease, Attached::default());
         }
         true
     }
 
-    async fn give(&mut self, shard: u32) {
-        tracing::info!(shard, "handing a shard over to another runner");
-        let Some(stop) = self.active.remove(&shard) else { return };
-        if stop.is_cancelled() {
+    /// Tries for a lease; `None` when the table does not answer.
+    async fn lease(&self, shard: ShardId, seen: Option<&Seen>) -> Option<Option<Arc<Lease>>> {
+        let marks = &self.deps.marks;
+        match Lease::take(&self.table, shard, seen, &self.holder, self.term, marks, &self.pulse).await {
+            Ok(Some(lease)) => {
+                tracing::info!(shard = %shard, from = seen.map(|seen| seen.holder.as_str()), "took a lease");
+                let lease = Arc::new(lease);
+                self.leases.lock().insert(shard, lease.clone());
+                Some(Some(lease))
+            }
+            Ok(None) => {
+                tracing::debug!(shard = %shard, "another runner was first");
+                Some(None)
+            }
+            Err(error) => {
+                tracing::error!(shard = %shard, error = %error, "a lease cannot be taken");
+                None
+            }
+        }
+    }
+
+    fn start(&mut self, deps: Arc<Deps>, lease: Arc<Lease>, attached: Attached) {
+        let (shard, stop) = (lease.shard(), CancellationToken::new());
+        self.active.insert(shard, Running { stop: stop.clone(), attached: attached.clone() });
+        // What the shard reads is counted as its record of cuts says, from the first event on.
+        self.begin_groups();
+        if self.is_finished(shard) {
+            stop.cancel();
+            return;
+        }
+        let local = self.local.remove(&shard);
+        self.shards.spawn(async move { (shard, Box::pin(shard::run(deps, lease, local, attached, stop)).await) });
+    }
+
+    /// Hands a shard over, and with it those that its guilds are cut over to.
+    async fn give(&mut self, shard: ShardId) {
+        tracing::info!(shard = %shard, "handing a shard over to another runner");
+        self.disband(shard).await;
+        self.give_one(shard).await;
+    }
+
+    async fn give_one(&mut self, shard: ShardId) {
+        let Some(running) = self.active.remove(&shard) else { return };
+        if running.stop.is_cancelled() {
             self.release(shard).await;
         } else {
-            stop.cancel();
+            running.stop.cancel();
         }
     }
 
     /// Hands over a shard that was closed for good: nothing runs that could do it.
-    async fn release(&self, shard: u32) {
+    async fn release(&self, shard: ShardId) {
         let lease = self.leases.lock().remove(&shard);
         self.deps.status.set(shard, None);
         if let Some(lease) = lease
             && let Err(error) = lease.release().await
         {
-            tracing::warn!(shard, error = %error, "the lease could not be released and will expire");
+            tracing::warn!(shard = %shard, error = %error, "the lease could not be released and will expire");
         }
     }
 
-    async fn ended(&mut self, shard: u32, outcome: Outcome) -> anyhow::Result<()> {
+    async fn ended(&mut self, shard: ShardId, outcome: Outcome) -> anyhow::Result<()> {
         match outcome {
             Outcome::HandedOver | Outcome::Lost => {
                 self.active.remove(&shard);
                 self.leases.lock().remove(&shard);
+                self.disband(shard).await;
             }
-            // The lease stays, so that no other runner runs into the same refusal.
-            Outcome::Fatal(_) => {
+            // The lease stays: so that no other runner runs into the same refusal, or as the sign of who runs the shards
+            // that have its guilds now.
+            Outcome::Fatal(_) | Outcome::Retired => {
                 match self.active.get(&shard) {
-                    Some(stop) => stop.cancel(),
-                    // It was being handed over when Discord closed it.
+                    Some(running) => running.stop.cancel(),
+                    // It was being handed over when it ended.
                     None => self.release(shard).await,
                 }
             }
@@ -232,18 +295,21 @@ impl Fleet {
     async fn stop(mut self) -> anyhow::Result<()> {
         tracing::info!(shards = self.active.len(), "stopping: the shards are handed over");
         let deadline = Instant::now() + STOPPING;
-        for stop in self.active.values() {
-            stop.cancel();
+        self.groups.values().for_each(Group::end);
+        for running in self.active.values() {
+            running.stop.cancel();
         }
         let ending = async {
             while let Some(ended) = self.shards.join_next().await {
                 let (shard, outcome) = ended?;
-                self.leases.lock().remove(&shard);
                 if outcome == Outcome::JournalUnusable {
                     bail!("the journal is damaged; the next start sets it aside");
                 }
+                if outcome != Outcome::Retired {
+                    self.leases.lock().remove(&shard);
+                }
             }
-            // Shards that Discord closed for good still have their leases.
+            // Shards that were closed for good still have their leases.
             let rest: Vec<_> = std::mem::take(&mut *self.leases.lock()).into_values().collect();
             for lease in rest {
                 lease.release().await?;
@@ -259,29 +325,5 @@ impl Fleet {
             tracing::warn!(error = %error, "the others learn of the end only when the heartbeat stands still");
         }
         Ok(())
-    }
-}
-
-/// Renews every lease and the heartbeat, three times a term.
-async fn renew(table: Table, holder: Arc<str>, shard_count: u32, leases: Leases, term: Duration) {
-    let counter = AtomicU64::new(0);
-    let mut tick = tokio::time::interval(term / 3);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tick.tick().await;
-        let held: Vec<_> = leases.lock().values().cloned().collect();
-        let heartbeat = async {
-            let beat = counter.fetch_add(1, Ordering::Relaxed) + 1;
-            if let Err(error) = table.heartbeat(&holder, shard_count, beat).await {
-                tracing::error!(error = %error, "the heartbeat cannot be written");
-            }
-        };
-        let renewals = futures_util::future::join_all(held.iter().map(|lease| async move {
-            if let Err(error) = lease.renew().await {
-                metrics::counter!("coordination_failures_total").increment(1);
-                tracing::error!(shard = %lease.shard(), error = %error, "a lease cannot be renewed");
-            }
-        }));
-        tokio::join!(heartbeat, renewals);
     }
 }

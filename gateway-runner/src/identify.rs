@@ -1,28 +1,40 @@
-//! The gate every IDENTIFY passes: lease, pace and budget.
+//! The gate every IDENTIFY passes: lease, verdict, pace and budget.
 //!
 //! **Invariant:** no IDENTIFY is sent without a unit taken from the budget in the coordination table, and none at all
 //! while the table cannot be reached. Discord resets the token of a bot that exceeds its budget.
+//! **Invariant:** none is sent before Discord has said, to this runner or to one before it, how many there may be and how
+//! many at a time: two runners that assume different numbers of buckets would not keep the distance.
 //! **Invariant:** two IDENTIFYs of one `max_concurrency` bucket are five seconds apart, whichever runners send them.
 //! **Invariant:** a unit taken for a connection that has gone in the meantime is spent, never given back: the count
 //! errs on the safe side.
+
+mod budget;
+mod verdict;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use guildhall_domain::{Clock, ShardId};
+use guildhall_domain::{Clock, ShardId, Timestamp};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use twilight_gateway::queue::Queue;
 
-use crate::discovery::{Discovery, StartLimit};
+use crate::discovery::Discovery;
 use crate::lease::item::{int, number};
-use crate::lease::{Lease, Table, TableError, Written};
+use crate::lease::{Key, Lease, Table, TableError, Written};
+use crate::reshard::Attached;
+use crate::status::{Phase, Status};
+use budget::Window;
+pub use verdict::fingerprint;
 
 /// The distance Discord asks for between two IDENTIFYs of a bucket.
 const PACE: Duration = Duration::from_secs(5);
-/// Discord's window for the budget.
-const WINDOW_MILLIS: i64 = 24 * 3_600 * 1_000;
+/// How old Discord's answer may be: the table counts the units in between.
+const GOOD_FOR: Duration = Duration::from_secs(60);
+/// How old it may be when few units are left, which somebody else may be spending as well.
+const GOOD_FOR_WHEN_FEW: Duration = Duration::from_secs(5);
+const FEW: u32 = 100;
 /// A claim this old, by the wall clocks of two machines, is surely more than five seconds old.
 const SURELY_OLD_MILLIS: i64 = 60_000;
 
@@ -63,31 +75,39 @@ pub enum Refusal {
     #[error("the coordination table is needed for an IDENTIFY")]
     Table(#[from] TableError),
     /// Discord's window has no unit left.
-    #[error("the budget of IDENTIFYs is used up")]
+    #[error("the budget of IDENTIFYs is used up until {until}")]
     Exhausted {
         /// When the window ends.
-        wait: Duration,
+        until: Timestamp,
     },
+    /// Discord has not said yet how many IDENTIFYs there may be.
+    #[error("Discord has not said yet how many sessions may be started")]
+    Unknown,
+    /// Discord closed the shard for good.
+    #[error("Discord closed this shard for good with code {0}")]
+    Fatal(u16),
 }
 
 /// The gate, shared by the shards of a runner.
 pub struct Gate {
     table: Table,
     discovery: Discovery,
-    application: String,
     clock: Clock,
+    status: Status,
+    /// What Discord's refusals are about: [`fingerprint`].
+    configuration: String,
     /// Bucket → the claim last seen, and since when.
     seen: Mutex<HashMap<u32, (u64, Instant)>>,
 }
 
 impl Gate {
     /// A gate for the application's shards.
-    pub fn new(table: Table, discovery: Discovery, application: String, clock: Clock) -> Self {
-        Self { table, discovery, application, clock, seen: Mutex::default() }
+    pub fn new(table: Table, discovery: Discovery, clock: Clock, status: Status, configuration: String) -> Self {
+        Self { table, discovery, clock, status, configuration, seen: Mutex::default() }
     }
 
     /// Answers a shard's requests, one after the other, for ever.
-    pub async fn serve(&self, slot: &Slot, lease: &Lease) {
+    pub async fn serve(&self, slot: &Slot, lease: &Lease, attached: &Attached) {
         let mut first = true;
         loop {
             let permit = slot.next().await;
@@ -102,6 +122,11 @@ impl Gate {
                 if lease.fresh().await.is_err() {
                     return;
                 }
+                // Its guilds are cut over to other shards at once.
+                if attached.get().is_some_and(|side| side.gives_up()) {
+                    tokio::time::sleep(pause).await;
+                    continue;
+                }
                 match self.pass(lease.shard()).await {
                     // The receiver is gone when the connection closed meanwhile; the unit is spent all the same.
                     Ok(()) if lease.is_fresh() => {
@@ -112,14 +137,8 @@ impl Gate {
                     }
                     Ok(()) => {}
                     Err(refusal) => {
-                        metrics::counter!("identify_refusals_total").increment(1);
-                        tracing::error!(
-                            shard = %lease.shard(),
-                            error = guildhall_runtime::telemetry::chain(&refusal),
-                            "no IDENTIFY for now"
-                        );
-                        let wait = if let Refusal::Exhausted { wait } = refusal { wait.max(pause) } else { pause };
-                        tokio::time::sleep(wait.min(Duration::from_secs(60))).await;
+                        self.refused(lease.shard(), &refusal);
+                        tokio::time::sleep(self.wait(&refusal, pause)).await;
                         pause = (pause * 2).min(Duration::from_secs(10));
                     }
                 }
@@ -127,18 +146,61 @@ impl Gate {
         }
     }
 
+    /// How many IDENTIFYs are left.
+    ///
+    /// # Errors
+    /// When neither the table nor Discord says.
+    pub async fn remaining(&self) -> Result<u32, Refusal> {
+        Ok(self.window().await?.0.remaining)
+    }
+
+    fn refused(&self, shard: ShardId, refusal: &Refusal) {
+        metrics::counter!("identify_refusals_total").increment(1);
+        tracing::error!(
+            shard = %shard,
+            error = guildhall_runtime::telemetry::chain(refusal),
+            "no IDENTIFY for now"
+        );
+        match refusal {
+            Refusal::Exhausted { until } => {
+                #[expect(clippy::cast_precision_loss, reason = "a gauge; seconds stay far below 2^52")]
+                metrics::gauge!("identify_blocked_until_seconds").set(until.as_secs() as f64);
+                self.status.set(shard, Some(Phase::AwaitingBudget { until: *until }));
+            }
+            Refusal::Fatal(code) => self.status.set(shard, Some(Phase::Fatal { code: *code })),
+            Refusal::Table(_) | Refusal::Unknown => {}
+        }
+    }
+
+    fn wait(&self, refusal: &Refusal, pause: Duration) -> Duration {
+        let at_least = match refusal {
+            Refusal::Exhausted { until } => {
+                Duration::from_millis(u64::try_from(until.millis_since(self.clock.now())).unwrap_or(0))
+            }
+            Refusal::Fatal(_) => Duration::MAX,
+            Refusal::Table(_) | Refusal::Unknown => Duration::ZERO,
+        };
+        // Looked at again from time to time: the operator may have made a difference.
+        at_least.min(Duration::from_secs(60)).max(pause)
+    }
+
     /// Waits for the shard's turn and takes a unit from the budget.
     async fn pass(&self, shard: ShardId) -> Result<(), Refusal> {
-        // Without Discord's answer the table's own count still bounds us.
-        let limit = self.discovery.fetch().await.map(|gateway| gateway.limit).ok();
-        let concurrency = limit.as_ref().map_or(1, |limit| u32::from(limit.max_concurrency)).max(1);
-        self.pace(shard.id % concurrency).await?;
-        self.spend(limit.as_ref()).await
+        if let Some(code) = self.verdict(shard).await? {
+            return Err(Refusal::Fatal(code));
+        }
+        let (window, _) = self.window().await?;
+        if window.remaining > 0 {
+            self.pace(shard.id % u32::from(window.concurrency)).await?;
+        }
+        self.spend().await?;
+        self.status.set(shard, Some(Phase::Connecting));
+        Ok(())
     }
 
     /// Claims the bucket's next turn: a claim is possible five seconds after the one before it was first seen.
     async fn pace(&self, bucket: u32) -> Result<(), Refusal> {
-        let key = format!("pace#{}#{bucket}", self.application);
+        let key = self.table.own("pace", bucket.to_string());
         loop {
             let item = self.table.get(&key).await?;
             let claim: Option<u64> = item.as_ref().and_then(|item| number(item, "counter"));
@@ -174,60 +236,39 @@ impl Gate {
     }
 
     /// Takes one unit, never more than the table or Discord say is left.
-    async fn spend(&self, limit: Option<&StartLimit>) -> Result<(), Refusal> {
-        let key = format!("budget#{}", self.application);
+    async fn spend(&self) -> Result<(), Refusal> {
         loop {
-            let now = self.clock.now().as_millis();
-            let item = self.table.get(&key).await?;
-            let seen: Option<u64> = item.as_ref().and_then(|item| number(item, "counter"));
-            let window = item
-                .as_ref()
-                .and_then(|item| Some((number::<i64>(item, "window_ends")?, number::<u32>(item, "remaining")?)));
-            let (ends, left) = window_left(window, limit, now);
-            if left == 0 {
+            let (window, seen) = self.window().await?;
+            let Some(left) = window.remaining.checked_sub(1) else {
                 metrics::gauge!("identify_budget_remaining").set(0.0);
-                let wait = Duration::from_millis(u64::try_from(ends - now).unwrap_or_default());
-                return Err(Refusal::Exhausted { wait });
-            }
-            let item = HashMap::from([("window_ends".to_owned(), int(ends)), ("remaining".to_owned(), int(left - 1))]);
-            if self.table.put_short_lived(&key, seen, item).await? == Written::Done {
-                metrics::gauge!("identify_budget_remaining").set(f64::from(left - 1));
+                return Err(Refusal::Exhausted { until: Timestamp::from_millis(window.ends) });
+            };
+            let spent = Window { remaining: left, ..window };
+            if self.table.put_short_lived(&self.budget_key(), seen, spent.item()).await? == Written::Done {
+                metrics::gauge!("identify_budget_remaining").set(f64::from(left));
                 return Ok(());
             }
         }
     }
-}
 
-/// When the window ends and how many units it has left, from what the table remembers and what Discord says.
-fn window_left(remembered: Option<(i64, u32)>, limit: Option<&StartLimit>, now: i64) -> (i64, u32) {
-    let discord = limit.map(|limit| {
-        let ends = now.saturating_add(i64::try_from(limit.reset_after).unwrap_or(WINDOW_MILLIS));
-        (if limit.reset_after == 0 { now + WINDOW_MILLIS } else { ends }, limit.remaining)
-    });
-    match (remembered.filter(|(ends, _)| now < *ends), discord) {
-        (Some((ends, left)), Some((_, remaining))) => (ends, left.min(remaining)),
-        (Some(window), None) => window,
-        (None, Some(window)) => window,
-        // Nothing is known: a new window of Discord's default size.
-        (None, None) => (now + WINDOW_MILLIS, 1_000),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn limit(remaining: u32, reset_after: u64) -> StartLimit {
-        StartLimit { total: 1_000, remaining, reset_after, max_concurrency: 1 }
+    fn budget_key(&self) -> Key {
+        self.table.own("budget", "budget".to_owned())
     }
 
-    #[test]
-    fn the_stricter_of_table_and_discord_counts() {
-        let now = 1_000_000;
-        assert_eq!(window_left(Some((now + 5, 10)), Some(&limit(900, 50)), now), (now + 5, 10));
-        assert_eq!(window_left(Some((now + 5, 10)), Some(&limit(3, 50)), now), (now + 5, 3));
-        assert_eq!(window_left(Some((now, 0)), Some(&limit(900, 50)), now), (now + 50, 900));
-        assert_eq!(window_left(None, Some(&limit(1_000, 0)), now), (now + WINDOW_MILLIS, 1_000));
-        assert_eq!(window_left(Some((now + 5, 0)), None, now), (now + 5, 0));
+    /// The present window, and the counter of what the table remembers of it.
+    async fn window(&self) -> Result<(Window, Option<u64>), Refusal> {
+        let item = self.table.get(&self.budget_key()).await?;
+        let seen = item.as_ref().and_then(|item| number(item, "counter"));
+        let remembered = item.as_ref().and_then(Window::remembered);
+        let good_for = match remembered {
+            // A window that nobody knows yet, or that is over, is Discord's to describe: as it is now.
+            None => GOOD_FOR_WHEN_FEW,
+            Some(window) if window.ends <= self.clock.now().as_millis() => Duration::ZERO,
+            Some(window) if window.remaining <= FEW => GOOD_FOR_WHEN_FEW,
+            Some(_) => GOOD_FOR,
+        };
+        let limit = self.discovery.fetch(good_for).await.ok().map(|gateway| gateway.limit);
+        let window = Window::present(remembered, limit.as_ref(), self.clock.now().as_millis());
+        Ok((window.ok_or(Refusal::Unknown)?, seen))
     }
 }

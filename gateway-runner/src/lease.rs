@@ -4,23 +4,32 @@
 //! **Invariant:** the record in the table is replaced before the first event of a new session is forwarded, and keeps
 //! every coverage gap until SQS has accepted it.
 
+mod cuts;
 pub(crate) mod item;
 pub(crate) mod plan;
+mod pulse;
 mod set;
 mod table;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use guildhall_domain::ShardId;
 use guildhall_wire::CoverageGap;
+pub use cuts::Cuts;
 pub use item::{GaugeRecord, SessionRecord};
+pub use pulse::Pulse;
 pub use set::Pin;
-pub use table::{Seen, Sweep, Table, TableError, Written};
+pub(crate) use table::Key;
+pub use table::{Beat, Seen, Sweep, Table, TableError, Written};
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
 use crate::watermark::Watermarks;
+
+/// How long to wait before a lease is confirmed once more.
+const CONFIRMING: Duration = Duration::from_millis(100);
 
 /// The lease is someone else's now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +40,8 @@ pub struct Lost;
 struct State {
     /// When the last write began that proved that the lease is held.
     renewed: Instant,
+    /// How often the process had stood still by then.
+    standstills: u64,
     lost: bool,
 }
 
@@ -47,8 +58,25 @@ pub struct Lease {
     table: Table,
     term: Duration,
     marks: Watermarks,
+    pulse: Arc<Pulse>,
     held: Mutex<Held>,
     state: watch::Sender<State>,
+}
+
+/// The leases a runner holds.
+#[derive(Clone, Default)]
+pub struct Leases(Arc<std::sync::Mutex<BTreeMap<ShardId, Arc<Lease>>>>);
+
+impl Leases {
+    /// The leases.
+    pub fn lock(&self) -> MutexGuard<'_, BTreeMap<ShardId, Arc<Lease>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The lease of a shard.
+    pub fn get(&self, shard: ShardId) -> Option<Arc<Lease>> {
+        self.lock().get(&shard).cloned()
+    }
 }
 
 impl Lease {
@@ -63,8 +91,10 @@ impl Lease {
         holder: &Arc<str>,
         term: Duration,
         marks: &Watermarks,
+        pulse: &Arc<Pulse>,
     ) -> Result<Option<Self>, TableError> {
         let began = Instant::now();
+        let standstills = pulse.beat(began);
         let Some(session) = table.take(shard, seen, holder).await? else { return Ok(None) };
         Ok(Some(Self {
             shard,
@@ -72,8 +102,9 @@ impl Lease {
             table: table.clone(),
             term,
             marks: marks.clone(),
+            pulse: pulse.clone(),
             held: Mutex::new(Held { session, gap_envelopes: Vec::new() }),
-            state: watch::Sender::new(State { renewed: began, lost: false }),
+            state: watch::Sender::new(State { renewed: began, standstills, lost: false }),
         }))
     }
 
@@ -98,10 +129,10 @@ impl Lease {
             if self.state.borrow().lost {
                 return Err(Lost);
             }
-            let began = Instant::now();
+            let (began, standstills) = self.begin();
             match self.table.put_session(self.shard, &self.holder, &session).await {
                 Ok(Written::Done) => {
-                    self.renewed(began);
+                    self.renewed(began, standstills);
                     *held = Held { session: Some(session), gap_envelopes: Vec::new() };
                     return Ok(());
                 }
@@ -136,9 +167,9 @@ impl Lease {
             return Ok(());
         }
         self.refresh(&mut held);
-        let began = Instant::now();
+        let (began, standstills) = self.begin();
         match self.table.renew(self.shard, &self.holder, held.session.as_ref()).await? {
-            Written::Done => self.renewed(began),
+            Written::Done => self.renewed(began, standstills),
             Written::Refused => drop(self.lose()),
         }
         Ok(())
@@ -213,6 +244,35 @@ impl Lease {
         !state.lost && state.renewed.elapsed() < self.term
     }
 
+    /// Whether the table confirmed the lease since the process last stood still.
+    pub fn is_confirmed(&self) -> bool {
+        self.state.borrow().standstills == self.pulse.beat(Instant::now())
+    }
+
+    /// Waits until the table has confirmed the lease: what is read after a standstill may be another's.
+    ///
+    /// # Errors
+    /// When it is lost.
+    pub async fn confirmed(&self) -> Result<(), Lost> {
+        while !self.is_confirmed() {
+            if let Err(error) = self.renew().await {
+                tracing::error!(shard = %self.shard, error = %error, "a lease cannot be confirmed");
+            }
+            if self.is_lost() {
+                return Err(Lost);
+            }
+            if !self.is_confirmed() {
+                tokio::time::sleep(CONFIRMING).await;
+            }
+        }
+        Ok(())
+    }
+
+    fn begin(&self) -> (Instant, u64) {
+        let now = Instant::now();
+        (now, self.pulse.beat(now))
+    }
+
     fn refresh(&self, held: &mut Held) {
         let Some(session) = &mut held.session else { return };
         if let Some(mark) = self.marks.mark(&session.session_id)
@@ -228,8 +288,11 @@ impl Lease {
         }
     }
 
-    fn renewed(&self, began: Instant) {
-        self.state.send_modify(|state| state.renewed = began);
+    fn renewed(&self, began: Instant, standstills: u64) {
+        self.state.send_modify(|state| {
+            state.renewed = began;
+            state.standstills = standstills;
+        });
     }
 
     fn lose(&self) -> Lost {

@@ -25,6 +25,7 @@ pub mod journal;
 pub mod lease;
 pub mod meter;
 pub mod project;
+pub mod reshard;
 pub mod send;
 pub mod shard;
 pub mod sharding;
@@ -41,14 +42,15 @@ use anyhow::Context as _;
 use aws_config::SdkConfig;
 use aws_config::timeout::TimeoutConfig;
 pub use config::Config;
-use guildhall_domain::{Clock, Timestamp};
+use guildhall_domain::{Clock, ShardId, Timestamp};
 use guildhall_queue::Sqs;
 use guildhall_runtime::telemetry::chain;
+use secrecy::ExposeSecret as _;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use twilight_gateway::Intents;
 
-use discovery::{Discovery, DiscoveryError, Gateway};
+use discovery::{Discovery, DiscoveryError};
 use fleet::{Fleet, Identity};
 use identify::Gate;
 use journal::{Found, Journal};
@@ -79,18 +81,17 @@ pub async fn run(config: Config, clock: Clock, stop: CancellationToken) -> anyho
 /// When it cannot start, or its journal is damaged.
 pub async fn run_with(config: Config, aws: &SdkConfig, clock: Clock, stop: CancellationToken) -> anyhow::Result<()> {
     let metrics = guildhall_runtime::metrics::install().context("another recorder of metrics is installed")?;
-    let table = Table::new(dynamo(aws, config.lease_term), config.table.clone(), clock.clone());
     guildhall_runtime::metrics::catalogue::begin(guildhall_runtime::metrics::catalogue::Source::Runner);
+    let table = Table::new(dynamo(aws, config.lease_term), config.table.clone(), &config.application, clock.clone());
     table.check().await?;
     let discovery = Discovery::new(&config.api_url, &config.token);
-    let Some(gateway) = discover(&discovery, &stop).await? else { return Ok(()) };
+    let Some(gateway) = discover(&discovery, &table, &config, &stop).await? else { return Ok(()) };
     let holder: Arc<str> = holder(&config.holder, clock.now()).into();
     let partitions = u32::try_from(config.queue_urls.len()).context("too many event queues")?;
     let (journal, found, thread) =
         Journal::open(&config.journal_dir, config.journal_max_bytes, &holder, partitions, clock.now())?;
     let candidate = Candidate {
         table: &table,
-        application: &config.application,
         holder: &holder,
         predecessors: &found.predecessors,
         term: config.lease_term,
@@ -139,21 +140,24 @@ pub async fn run_with(config: Config, aws: &SdkConfig, clock: Clock, stop: Cance
         }
     });
 
+    let intents = intents(config.members_intent);
+    let configuration = identify::fingerprint(config.token.expose_secret(), intents.bits(), &config.retry);
     let deps = shard::Deps {
-        gate: Gate::new(table.clone(), discovery, config.application.clone(), clock.clone()),
+        gate: Arc::new(Gate::new(table.clone(), discovery, clock.clone(), status.clone(), configuration)),
         journal: journal.clone(),
         marks,
         clock,
         status,
         token: config.token,
         sharding,
-        intents: intents(config.members_intent),
+        intents,
         // Discord's own address is twilight's default; only a local double is named.
-        gateway_url: Some(gateway.url).filter(|url| url.starts_with("ws://")),
+        gateway_url: gateway.url.filter(|url| url.starts_with("ws://")),
         drain: DRAIN,
+        class_map: config.class_map,
     };
-    let (identity, local) = past(found, holder, config.application, shard_count);
-    let fleet = Fleet::new(Arc::new(deps), table, identity, shard_count, config.lease_term, local);
+    let (identity, local) = past(found, holder);
+    let fleet = Fleet::new(Arc::new(deps), table, identity, config.lease_term, config.reshard, local);
     let ended = tokio::select! {
         ended = fleet.run(stop) => ended,
         Some(task) = tasks.join_next() => match task? {
@@ -181,29 +185,40 @@ fn holder(name: &str, now: Timestamp) -> String {
     format!("{name}-{}-{}-{random:016x}", std::process::id(), now.as_millis())
 }
 
-fn past(
-    found: Found,
-    holder: Arc<str>,
-    application: String,
-    shard_count: u32,
-) -> (Identity, HashMap<u32, (Arc<str>, watermark::Mark)>) {
-    let local = found
-        .sessions
-        .into_iter()
-        .filter(|row| row.shard.count == shard_count)
-        .map(|row| (row.shard.id, (row.session_id, row.mark)))
-        .collect();
-    (Identity { holder, predecessors: found.predecessors, application }, local)
+fn past(found: Found, holder: Arc<str>) -> (Identity, HashMap<ShardId, (Arc<str>, watermark::Mark)>) {
+    let local = found.sessions.into_iter().map(|row| (row.shard, (row.session_id, row.mark))).collect();
+    (Identity { holder, predecessors: found.predecessors }, local)
 }
 
-/// Asks Discord where to connect, for as long as it takes; `None` when told to stop meanwhile.
-async fn discover(discovery: &Discovery, stop: &CancellationToken) -> anyhow::Result<Option<Gateway>> {
+/// Where to connect, and with how many shards.
+struct Start {
+    /// The gateway's address; `None` for Discord's own.
+    url: Option<String>,
+    shards: u32,
+}
+
+/// Asks Discord where to connect, for as long as it takes; `None` when told to stop meanwhile. Where the number of shards
+/// is settled, an answer is not needed: sessions can be resumed, and a new one waits for it by itself.
+async fn discover(
+    discovery: &Discovery,
+    table: &Table,
+    config: &Config,
+    stop: &CancellationToken,
+) -> anyhow::Result<Option<Start>> {
     let mut pause = Duration::from_secs(1);
     loop {
-        match discovery.fetch().await {
-            Ok(gateway) => return Ok(Some(gateway)),
+        match discovery.fetch(Duration::ZERO).await {
+            Ok(gateway) => return Ok(Some(Start { url: Some(gateway.url), shards: gateway.shards })),
             Err(error @ DiscoveryError::Unauthorized) => return Err(error.into()),
             Err(error) => tracing::error!(error = chain(&error), "cannot learn from Discord where to connect"),
+        }
+        match table.pin().await {
+            Ok(Some(pin)) => {
+                tracing::warn!(shards = pin.count, "going on without Discord's answer, with the shards that are pinned");
+                return Ok(Some(Start { url: None, shards: pin.count }));
+            }
+            Ok(None) => {}
+            Err(error) => tracing::error!(error = %error, "cannot learn how many shards are pinned"),
         }
         tokio::select! {
             () = stop.cancelled() => return Ok(None),
@@ -239,6 +254,7 @@ fn measure(journal: &Journal, max_bytes: u64) {
     #[expect(clippy::cast_precision_loss, reason = "gauges; a journal stays far below 2^52 bytes")]
     {
         metrics::gauge!("journal_bytes").set(max_bytes.saturating_sub(free) as f64);
+        metrics::gauge!("journal_max_bytes").set(max_bytes as f64);
         metrics::gauge!("queue_depth", "queue" => "journal").set(journal.queue_depth() as f64);
     }
 }
@@ -254,4 +270,3 @@ mod tests {
         assert!(one.starts_with("runner-") && one != other, "{one} {other}");
     }
 }
-        metrics::gauge!("journal_max_bytes").set(max_bytes as f64);

@@ -1,13 +1,13 @@
 //! From a raw gateway frame to countable events.
 //!
 //! **Invariant:** projection is pure: the same frame read at the same instant gives the same events, in the same order.
-//! **Invariant:** the class of an event is a function of its body alone ([`class_of`]).
+//! **Invariant:** the class of an event is a function of its session's map and its body alone ([`class_of`]).
 //! **Invariant:** no frame can make it panic; one of a known type that cannot be read counts as nothing and is reported.
 
 mod payload;
 pub mod peek;
 
-use guildhall_domain::{ChannelId, EventKind, GuildId, MessageId, PriorityClass, Timestamp, UserId};
+use guildhall_domain::{ChannelId, ClassMap, EventKind, GuildId, MessageId, PriorityClass, Timestamp, UserId};
 use guildhall_wire::{Event, EventBody};
 pub use peek::Frame;
 use serde::Deserialize;
@@ -73,10 +73,11 @@ dispatches! {
     InviteDelete = "INVITE_DELETE",
 }
 
-/// The class an event travels in, under [`guildhall_domain::event::CLASS_MAP_VERSION`].
-pub const fn class_of(body: &EventBody) -> PriorityClass {
+/// The class an event travels in, under its session's map. Who is in voice according to a roster is of one class under
+/// every map.
+pub fn class_of(map: ClassMap, body: &EventBody) -> PriorityClass {
     match body {
-        EventBody::Count { kind, .. } => kind.class(),
+        EventBody::Count { kind, .. } => map.class(*kind),
         EventBody::VoiceRoster | EventBody::VoicePresent { .. } => PriorityClass::High,
     }
 }
@@ -111,6 +112,8 @@ pub struct ReadySession {
     pub session_id: String,
     /// Where to resume it.
     pub resume_url: String,
+    /// The guilds that the session is going to introduce.
+    pub guilds: Vec<GuildId>,
 }
 
 /// Reads a `READY`.
@@ -119,7 +122,11 @@ pub struct ReadySession {
 /// When it does not have the documented shape.
 pub fn ready(text: &str) -> Result<ReadySession, Unreadable> {
     let ready: payload::Ready<'_> = data(text)?;
-    Ok(ReadySession { session_id: ready.session_id.into_owned(), resume_url: ready.resume_gateway_url.into_owned() })
+    Ok(ReadySession {
+        session_id: ready.session_id.into_owned(),
+        resume_url: ready.resume_gateway_url.into_owned(),
+        guilds: ready.guilds.iter().map(|guild| guild.id).collect(),
+    })
 }
 
 /// Appends the frame's events to `out`; on an error, `out` is as it was.

@@ -2,12 +2,16 @@
 //!
 //! **Invariant:** an envelope leaves the journal only after SQS accepted it; whatever fails is sent again, and nothing is
 //! dropped.
-//! **Invariant:** the most urgent class goes first, and within a class the oldest; while SQS is away the journal fills up
-//! to its bound.
+//! **Invariant:** the most urgent class is taken next, and within a class the oldest; while SQS is away the journal fills
+//! up to its bound.
+//! **Invariant:** at most [`CALLS`] calls are under way, no envelope in two of them, and only one while SQS does not take
+//! what it is sent.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::pin::pin;
 use std::time::Duration;
 
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use guildhall_queue::{MAX_BATCH_BYTES, MAX_BATCH_ENTRIES, Sqs};
 use guildhall_runtime::telemetry::chain;
 use tokio::time::Instant;
@@ -15,6 +19,9 @@ use tokio::time::Instant;
 use crate::journal::{Entry, Journal, Unusable};
 use crate::watermark::Watermarks;
 
+/// Calls under way at a time. A call takes some ten milliseconds, nearly all of it on the way to SQS and back: one after
+/// the other they would carry some fifty thousand events a second, which is no more than a busy queue's arrivals.
+const CALLS: usize = 8;
 /// The first pause after a failure; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -35,56 +42,100 @@ pub struct Sender {
     pub marks: Watermarks,
 }
 
+/// What is going on between the journal and the queue.
+#[derive(Default)]
+struct Traffic {
+    /// Envelopes of the calls under way.
+    sending: HashSet<i64>,
+    /// Envelopes that stepped aside, and until when.
+    aside: HashMap<i64, Instant>,
+    /// The pause after the last failure; `None` when SQS takes what it is sent.
+    pause: Option<Duration>,
+}
+
 impl Sender {
     /// Sends for ever.
     ///
     /// # Errors
     /// When the journal can no longer be used.
     pub async fn run(self) -> Result<(), Unusable> {
-        let mut pause = FIRST_PAUSE;
-        let mut aside: HashMap<i64, Instant> = HashMap::new();
+        let mut traffic = Traffic::default();
+        let mut calls = FuturesUnordered::new();
         loop {
+            let most = if traffic.pause.is_some() { 1 } else { CALLS };
             // Made before the fetch, so that what is committed during it is not missed.
-            let committed = self.journal.committed();
-            let now = Instant::now();
-            aside.retain(|_, until| *until > now);
-            let except = aside.keys().copied().collect();
-            let entries = self.journal.fetch(self.partition, MAX_BATCH_ENTRIES, MAX_BATCH_BYTES, except).await?;
-            if entries.is_empty() {
-                // The timeout brings back those that stepped aside.
-                let _elapsed = tokio::time::timeout(STEP_ASIDE, committed).await.is_err();
-                continue;
+            let mut committed = pin!(self.journal.committed());
+            let _woken = committed.as_mut().enable();
+            let mut entries = Vec::new();
+            if calls.len() < most {
+                entries = self.fetch(&mut traffic).await?;
             }
-            pause = match self.deliver(&entries, &mut aside).await? {
-                true => FIRST_PAUSE,
-                false => {
-                    tokio::time::sleep(pause).await;
-                    (pause * 2).min(LONGEST_PAUSE)
+            if !entries.is_empty() {
+                traffic.sending.extend(entries.iter().map(|entry| entry.id));
+                calls.push(self.deliver(entries));
+                // Another call may begin at once, if there is more.
+                if calls.len() < most {
+                    continue;
                 }
-            };
+            }
+            let full = calls.len() >= most;
+            tokio::select! {
+                Some(delivered) = calls.next() => self.delivered(delivered?, &mut traffic).await,
+                () = committed, if !full => {}
+                // Brings back those that stepped aside.
+                () = tokio::time::sleep(STEP_ASIDE), if !full => {}
+            }
         }
     }
 
-    /// Sends one batch, or its envelopes one by one when SQS finds fault with the whole; `false` asks for a pause.
-    async fn deliver(&self, entries: &[Entry], aside: &mut HashMap<i64, Instant>) -> Result<bool, Unusable> {
-        match self.send(entries, aside).await? {
-            Sent::Batch { complete } => Ok(complete),
-            Sent::Failed => Ok(false),
+    async fn fetch(&self, traffic: &mut Traffic) -> Result<Vec<Entry>, Unusable> {
+        let now = Instant::now();
+        traffic.aside.retain(|_, until| *until > now);
+        let except = traffic.aside.keys().chain(&traffic.sending).copied().collect();
+        self.journal.fetch(self.partition, MAX_BATCH_ENTRIES, MAX_BATCH_BYTES, except).await
+    }
+
+    /// Learns from a call that has ended, and pauses when SQS asks for that.
+    async fn delivered(&self, delivered: Delivered, traffic: &mut Traffic) {
+        for id in &delivered.ids {
+            traffic.sending.remove(id);
+        }
+        let until = Instant::now() + STEP_ASIDE;
+        traffic.aside.extend(delivered.aside.into_iter().map(|id| (id, until)));
+        if delivered.complete {
+            traffic.pause = None;
+        } else {
+            let pause = traffic.pause.map_or(FIRST_PAUSE, |pause| (pause * 2).min(LONGEST_PAUSE));
+            traffic.pause = Some(pause);
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Sends one batch, or its envelopes one by one when SQS finds fault with the whole.
+    async fn deliver(&self, entries: Vec<Entry>) -> Result<Delivered, Unusable> {
+        let ids = entries.iter().map(|entry| entry.id).collect();
+        let mut delivered = Delivered { ids, aside: Vec::new(), complete: true };
+        let aside = &mut delivered.aside;
+        match self.send(&entries, aside).await? {
+            Sent::Batch { complete } => delivered.complete = complete,
+            Sent::Failed => delivered.complete = false,
             Sent::Refused => {
-                let mut complete = true;
-                for entry in entries {
+                for entry in &entries {
                     match self.send(std::slice::from_ref(entry), aside).await? {
-                        Sent::Batch { complete: taken } => complete &= taken,
-                        Sent::Failed => return Ok(false),
+                        Sent::Batch { complete } => delivered.complete &= complete,
+                        Sent::Failed => {
+                            delivered.complete = false;
+                            break;
+                        }
                         Sent::Refused => step_aside(entry, aside),
                     }
                 }
-                Ok(complete)
             }
         }
+        Ok(delivered)
     }
 
-    async fn send(&self, entries: &[Entry], aside: &mut HashMap<i64, Instant>) -> Result<Sent, Unusable> {
+    async fn send(&self, entries: &[Entry], aside: &mut Vec<i64>) -> Result<Sent, Unusable> {
         let bodies: Vec<_> = entries.iter().map(|entry| (entry.id.to_string(), entry.body.clone())).collect();
         let rejected = match self.sqs.send_batch(&self.queue_url, &bodies).await {
             Ok(rejected) => rejected,
@@ -130,6 +181,16 @@ impl Sender {
     }
 }
 
+/// What became of a batch.
+struct Delivered {
+    /// Its envelopes.
+    ids: Vec<i64>,
+    /// Those among them that step aside.
+    aside: Vec<i64>,
+    /// Whether SQS took all it was sent, apart from those.
+    complete: bool,
+}
+
 /// What became of a call.
 enum Sent {
     /// SQS took the call; `complete` unless it asks to send some of it again.
@@ -141,7 +202,7 @@ enum Sent {
 }
 
 /// Perhaps the queue allows smaller messages only, which the operator can mend: the envelope waits, the others go on.
-fn step_aside(entry: &Entry, aside: &mut HashMap<i64, Instant>) {
+fn step_aside(entry: &Entry, aside: &mut Vec<i64>) {
     metrics::counter!("envelopes_set_aside_total").increment(1);
     tracing::error!(
         id = entry.id,
@@ -150,5 +211,5 @@ fn step_aside(entry: &Entry, aside: &mut HashMap<i64, Instant>) {
         class = entry.class.name(),
         "the event queue will not take this envelope as it is; it stays in the journal and is tried again"
     );
-    aside.insert(entry.id, Instant::now() + STEP_ASIDE);
+    aside.push(entry.id);
 }

@@ -5,46 +5,52 @@
 //! **Invariant:** no connection is begun without a fresh lease; a shard that Discord closed for good is not tried again.
 //! **Invariant:** the loop waits for the journal instead of buffering: when the journal is full, nothing is read.
 
+mod cut_over;
+mod dial;
 mod finish;
+mod flow;
 mod session;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _};
-use guildhall_domain::{Clock, Timestamp};
+use guildhall_domain::{ClassMap, Clock, Timestamp};
 use guildhall_wire::{CoverageGap, Event};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
-use twilight_gateway::{ConfigBuilder, Intents, Message, Session, Shard, ShardState};
+use twilight_gateway::error::{ReceiveMessageError, ReceiveMessageErrorType as Receiving};
+use twilight_gateway::{Intents, Message, Shard, ShardState};
 
 use crate::batch::{Batch, Batcher};
 use crate::gauges::{Gauges, next_slot};
 use crate::identify::{Gate, Slot};
-use crate::journal::{Entry, Journal, Unusable};
+use crate::journal::{Journal, Unusable};
 use crate::lease::{Lease, Lost};
 use crate::meter::Meter;
 use crate::project::{self, Dispatch, Frame};
+use crate::reshard::Attached;
 use crate::sharding::Sharding;
 use crate::status::{Phase, Status};
 use crate::watermark::{Mark, Watermarks};
+use cut_over::{CutOver, asked, next};
+use dial::Dial;
 
 /// Frames taken in one go before timers are looked at.
 const BURST: usize = 64;
-/// The most guilds a shard may have (Discord documentation, "Sharding").
-const MAX_GUILDS: usize = 2_500;
 /// How often the watermarks follow what was read.
 const ADVANCE: Duration = Duration::from_secs(1);
 
 /// What every shard of a runner shares.
+#[derive(Clone)]
 pub struct Deps {
     /// The journal.
     pub journal: Journal,
     /// The watermarks.
     pub marks: Watermarks,
     /// The gate before each IDENTIFY.
-    pub gate: Gate,
+    pub gate: Arc<Gate>,
     /// The clock.
     pub clock: Clock,
     /// What the probes see.
@@ -59,6 +65,8 @@ pub struct Deps {
     pub gateway_url: Option<String>,
     /// How long a hand-over waits for SQS.
     pub drain: Duration,
+    /// The mapping that new sessions begin under.
+    pub class_map: ClassMap,
 }
 
 /// How a shard's loop ended.
@@ -68,6 +76,8 @@ pub enum Outcome {
     HandedOver,
     /// The lease is someone else's.
     Lost,
+    /// Its guilds are all other shards' now: the session was closed for good, and the lease is kept.
+    Retired,
     /// Discord closed the connection for good; the lease is kept, so that no other runner tries in vain.
     Fatal(u16),
     /// The journal can no longer be used.
@@ -99,17 +109,27 @@ pub async fn run(
     deps: Arc<Deps>,
     lease: Arc<Lease>,
     local: Option<(Arc<str>, Mark)>,
+    attached: Attached,
     stop: CancellationToken,
 ) -> Outcome {
-    let id = lease.shard().id;
+    let id = lease.shard();
+    if let Some(code) = deps.gate.closed_for_good(lease.shard()).await {
+        tracing::error!(
+            shard = %lease.shard(),
+            code,
+            "Discord closed this shard for good, and nothing was changed since that could make a difference; it is not tried"
+        );
+        deps.status.set(id, Some(Phase::Fatal { code }));
+        return Outcome::Fatal(code);
+    }
     deps.status.set(id, Some(Phase::Connecting));
     let slot = Slot::default();
-    let outcome = match Reader::start(&deps, &lease, local, slot.clone()).await {
+    let outcome = match Reader::start(&deps, &lease, local, slot.clone(), attached.clone()).await {
         Ok(mut reader) => {
             let end = tokio::select! {
                 end = reader.read(&stop) => end,
                 // Reading learns of a lost lease by itself, where nothing is cut off.
-                () = async { deps.gate.serve(&slot, &lease).await; std::future::pending().await } => End::Lost,
+                () = async { deps.gate.serve(&slot, &lease, &attached).await; std::future::pending().await } => End::Lost,
             };
             reader.finish(end).await
         }
@@ -127,12 +147,19 @@ struct Reader<'a> {
     deps: &'a Deps,
     lease: &'a Lease,
     shard: Shard<Slot>,
+    dial: Dial,
+    slot: Slot,
+    /// The session's own address.
+    resume_url: Option<String>,
     /// The session's buffers; `None` until there is a session.
     batcher: Option<Batcher>,
     /// Sessions that are known and cannot be resumed.
     lost: Vec<(Arc<str>, Mark)>,
     /// Gaps that an earlier set of shards left open.
     inherited: Vec<CoverageGap>,
+    /// Guilds being cut over from or to this shard.
+    attached: Attached,
+    cut_over: CutOver,
     gauges: Gauges,
     meter: Meter,
     /// While missed events are replayed: when the newest event before them was received.
@@ -148,18 +175,6 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn connect(deps: &Deps, lease: &Lease, slot: Slot, resume: Option<(Session, String)>) -> Shard<Slot> {
-        let mut config = ConfigBuilder::new(deps.token.expose_secret().to_owned(), deps.intents).queue(slot);
-        if let Some(url) = &deps.gateway_url {
-            config = config.proxy_url(url.clone());
-        }
-        if let Some((session, url)) = resume {
-            config = config.session(session).resume_url(url);
-        }
-        let shard = lease.shard();
-        Shard::with_config(twilight_gateway::ShardId::new(shard.id, shard.count), config.build())
-    }
-
     async fn read(&mut self, stop: &CancellationToken) -> End {
         let (deps, lease) = (self.deps, self.lease);
         let mut lost = std::pin::pin!(lease.lost());
@@ -168,7 +183,12 @@ impl<'a> Reader<'a> {
         let mut slot = next_slot(deps.clock.now());
         let mut slot_timer = std::pin::pin!(tokio::time::sleep(until(slot, &deps.clock)));
         let mut deadline = std::pin::pin!(tokio::time::sleep(Duration::ZERO));
+        let mut rounds = None;
         loop {
+            self.announce();
+            if let (None, Some(side)) = (&rounds, self.attached.get()) {
+                rounds = Some(side.rounds());
+            }
             let due = self.batcher.as_ref().and_then(Batcher::next_deadline);
             if let Some(due) = due
                 && deadline.deadline() != due
@@ -176,11 +196,13 @@ impl<'a> Reader<'a> {
                 deadline.as_mut().reset(due);
             }
             let disconnected = matches!(self.shard.state(), ShardState::Disconnected { .. });
-            if disconnected {
+            if self.dial.note(!disconnected, Instant::now()) {
                 self.disconnected();
             }
-            // Only connecting waits for the lease; what was read is sent on meanwhile.
+            // Only connecting waits, for its time and for the lease; what was read is sent on meanwhile.
             let forbidden = disconnected && !lease.is_fresh();
+            let early = disconnected && !self.dial.may_connect(Instant::now());
+            let wake = self.dial.wake(Instant::now());
             let step = tokio::select! {
                 biased;
                 () = stop.cancelled() => return End::Stop,
@@ -196,9 +218,18 @@ impl<'a> Reader<'a> {
                     slot_timer.as_mut().reset(Instant::now() + until(slot, &deps.clock));
                     Ok(())
                 }
-                _ = advance.tick() => self.advance().await,
+                _ = advance.tick() => self.advance().await.and(self.report_gap().await),
                 fresh = lease.fresh(), if forbidden => fresh.map_err(End::from),
-                item = self.shard.next(), if !forbidden => self.burst(item).await,
+                () = tokio::time::sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
+                    if self.dial.is_mute(Instant::now()) {
+                        tracing::warn!(shard = %lease.shard(), "the gateway took the connection and says nothing");
+                        self.redial();
+                    }
+                    Ok(())
+                }
+                // Asked whether something waits to be read: polling the shard once more tells.
+                () = asked(&mut rounds) => Ok(()),
+                item = next(&mut self.shard, &self.attached), if !forbidden && !early => self.burst(item).await,
             };
             let step = match step {
                 Ok(()) => self.submit().await.map(drop).map_err(End::from),
@@ -211,16 +242,18 @@ impl<'a> Reader<'a> {
     }
 
     /// Takes one message, and those that are there already.
-    async fn burst(
-        &mut self,
-        first: Option<Result<Message, twilight_gateway::error::ReceiveMessageError>>,
-    ) -> Result<(), End> {
+    async fn burst(&mut self, first: Option<Result<Message, ReceiveMessageError>>) -> Result<(), End> {
         let mut item = Some(first);
         let mut taken = 0;
         while let Some(message) = item.take() {
             match message {
-                Some(Ok(Message::Text(text))) => self.text(&text).await?,
+                Some(Ok(Message::Text(text))) => {
+                    self.dial.heard();
+                    self.text(&text).await?;
+                }
                 Some(Ok(Message::Close(frame))) => {
+                    // Whatever closes was open, if only within one turn of the library's.
+                    self.dial.note(true, Instant::now());
                     self.close_code = frame.as_ref().map_or(1006, |frame| frame.code);
                     tracing::info!(shard = %self.lease.shard(), code = self.close_code, "the gateway connection was closed");
                 }
@@ -228,12 +261,16 @@ impl<'a> Reader<'a> {
                     metrics::counter!("gateway_errors_total").increment(1);
                     // The error's text can carry a whole payload, which does not belong into a log.
                     let kind = match error.kind() {
-                        twilight_gateway::error::ReceiveMessageErrorType::Compression => "compression",
-                        twilight_gateway::error::ReceiveMessageErrorType::Deserializing { .. } => "unreadable payload",
-                        twilight_gateway::error::ReceiveMessageErrorType::Reconnect => "cannot connect",
+                        Receiving::Compression => "compression",
+                        Receiving::Deserializing { .. } => "unreadable payload",
+                        Receiving::Reconnect => "cannot connect",
                         _ => "other",
                     };
                     tracing::warn!(shard = %self.lease.shard(), kind, "receiving from the gateway failed");
+                    if let Receiving::Reconnect = error.kind() {
+                        self.redial();
+                        return Ok(());
+                    }
                 }
                 None => return Err(End::Fatal(self.close_code)),
             }
@@ -254,6 +291,9 @@ impl<'a> Reader<'a> {
     }
 
     async fn text(&mut self, text: &str) -> Result<(), End> {
+        if !self.lease.is_confirmed() {
+            self.lease.confirmed().await?;
+        }
         let began = self.meter.begin();
         let Some(frame) = Frame::peek(text) else { return Ok(()) };
         let (Some(0), Some(seq), Some(name)) = (frame.op, frame.seq, frame.name) else { return Ok(()) };
@@ -263,6 +303,7 @@ impl<'a> Reader<'a> {
             Some(Dispatch::Resumed) => self.resumed(),
             _ => {}
         }
+        self.announce();
         let Some(batcher) = &mut self.batcher else { return Ok(()) };
         // Beyond what a database can hold, or read before.
         if seq >= i64::MAX as u64 || seq <= batcher.read().seq {
@@ -290,6 +331,13 @@ impl<'a> Reader<'a> {
                 }
             }
         }
+        if let Some(side) = self.attached.get() {
+            let session = batcher.origin().session_id.clone();
+            if !side.frame(&session, seq, &mut self.events).await {
+                self.events.clear();
+                return Err(End::Stop);
+            }
+        }
         let at = Mark { seq, at: self.replay_from.unwrap_or(received) };
         batcher.frame(at, &mut self.events, Instant::now(), &mut self.closed);
         self.meter.processed(dispatch, began);
@@ -302,9 +350,11 @@ impl<'a> Reader<'a> {
             return;
         }
         self.resumed = true;
+        self.live(true);
+        self.dial.receiving(Instant::now());
         metrics::counter!("resumes_total").increment(1);
         tracing::info!(shard = %self.lease.shard(), "resumed");
-        self.deps.status.set(self.lease.shard().id, Some(Phase::Active));
+        self.deps.status.set(self.lease.shard(), Some(Phase::Active));
     }
 
     /// The connection has gone; what follows until RESUMED happened after what was read last.
@@ -313,87 +363,11 @@ impl<'a> Reader<'a> {
             self.replay_from.get_or_insert(batcher.read().at);
         }
         self.resumed = false;
-        self.deps.status.set(self.lease.shard().id, Some(Phase::Connecting));
-    }
-
-    fn close_due(&mut self) {
-        if let Some(batcher) = &mut self.batcher {
-            batcher.close_due(Instant::now(), &mut self.closed);
-        }
-    }
-
-    fn measure(&mut self, slot: Timestamp) {
-        let guilds = self.gauges.guilds();
-        if guilds > MAX_GUILDS {
-            tracing::warn!(
-                shard = %self.lease.shard(),
-                guilds,
-                "more guilds than Discord allows a shard; the next session may be refused, see RUNNER_SHARD_COUNT"
-            );
-        }
-        if let Some(batcher) = &mut self.batcher {
-            batcher.gauges(self.gauges.measure(slot), Instant::now(), &mut self.closed);
-        }
-    }
-
-    /// Lets the watermarks follow what was read and carries nothing countable.
-    async fn advance(&mut self) -> Result<(), End> {
-        let Some(batcher) = &self.batcher else { return Ok(()) };
-        let session = &batcher.origin().session_id;
-        let mark = batcher.mark();
-        // Closed envelopes are registered before the watermark may pass them.
-        if self.closed.is_empty() {
-            self.deps.marks.advance(session, mark);
-            if mark.seq > self.advanced {
-                self.advanced = mark.seq;
-                self.deps.journal.advance(self.lease.shard(), session.clone(), mark).await?;
-            }
-        }
-        let accepted = self.deps.marks.mark(session).map_or(0, |mark| mark.seq);
-        let shard = self.lease.shard().id.to_string();
-        metrics::gauge!("watermark_lag_events", "shard" => shard.clone())
-            .set(float(batcher.read().seq.saturating_sub(accepted)));
-        metrics::gauge!("guilds", "shard" => shard.clone()).set(float(self.gauges.guilds() as u64));
-        metrics::gauge!("queue_depth", "queue" => format!("batch-{shard}")).set(float(batcher.buffered() as u64));
-        Ok(())
-    }
-
-    /// Hands closed envelopes to the journal; gives back their ids. When it is cut off, nothing is lost: an envelope
-    /// stays, with its id, until the journal has it.
-    async fn submit(&mut self) -> Result<Vec<i64>, Unusable> {
-        let mut ids = Vec::new();
-        while let Some(batch) = self.closed.first() {
-            let id = *self.next_id.get_or_insert_with(|| self.deps.journal.next_id());
-            let session: Arc<str> = match &self.batcher {
-                Some(batcher) if *batcher.origin().session_id == *batch.envelope.session_id => {
-                    batcher.origin().session_id.clone()
-                }
-                _ => batch.envelope.session_id.as_str().into(),
-            };
-            let entry = Entry {
-                id,
-                class: batch.envelope.class,
-                shard: batch.envelope.shard,
-                session: session.clone(),
-                first_event: batch.first_event,
-                first_at: batch.first_at,
-                body: guildhall_wire::encode(&batch.envelope),
-            };
-            self.deps.marks.submitted(&session, id, batch.first_event, batch.first_at, Some(batch.mark));
-            self.deps.journal.append(entry, batch.mark).await?;
-            self.next_id = None;
-            self.closed.remove(0);
-            ids.push(id);
-        }
-        Ok(ids)
+        self.live(false);
+        self.deps.status.set(self.lease.shard(), Some(Phase::Connecting));
     }
 }
 
 fn until(slot: Timestamp, clock: &Clock) -> Duration {
     Duration::from_millis(u64::try_from(slot.millis_since(clock.now())).unwrap_or(0))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a gauge; the values stay far below 2^52")]
-fn float(value: u64) -> f64 {
-    value as f64
 }

@@ -5,18 +5,21 @@
 //!
 //! **Invariant:** a runner says that it is alive, and of which set, before it looks for runners of another set; of two
 //! that start at once, one at least sees the other, and does not begin.
-//! **Invariant:** the pin is replaced only when no runner of another set gave a sign of life for a whole term; a runner
-//! that finds it replaced ends.
+//! **Invariant:** the pin is replaced only when no runner of another set gave a sign of life for a whole term, or when all
+//! guilds were cut over to the new set; a runner that finds it replaced otherwise ends.
+//!
+//! To a multiple of the pinned number the guilds are cut over while everything runs: the runner that asks for it writes
+//! down the target and joins the others ([`crate::reshard`]).
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use guildhall_domain::ShardId;
 
-use crate::lease::{Pin, Seen, SessionRecord, Table, TableError, Written};
+use crate::lease::{Pin, SessionRecord, Table, TableError, Written};
 
 /// The set of shards this runner belongs to.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Sharding {
     /// How many there are.
     pub count: u32,
@@ -43,6 +46,16 @@ pub enum ShardingError {
         /// The number pinned.
         pinned: u32,
     },
+    /// Guilds are being cut over to another set.
+    #[error("RUNNER_SHARD_COUNT is {wanted}, but guilds are being cut over from {pinned} shards to {target}; wait for the end")]
+    Underway {
+        /// The number asked for.
+        wanted: u32,
+        /// The number pinned.
+        pinned: u32,
+        /// The number that is begun.
+        target: u32,
+    },
     /// There is no number to begin with.
     #[error("Discord recommends no shards at all; set RUNNER_SHARD_COUNT")]
     Nothing,
@@ -52,8 +65,6 @@ pub enum ShardingError {
 pub struct Candidate<'a> {
     /// The table.
     pub table: &'a Table,
-    /// The application whose shards they are.
-    pub application: &'a str,
     /// This runner's name.
     pub holder: &'a str,
     /// Runners that are proven dead.
@@ -70,36 +81,46 @@ impl Candidate<'_> {
     pub async fn settle(&self, wanted: Option<u32>, recommended: u32) -> Result<Sharding, ShardingError> {
         let mut beat = 0;
         loop {
-            let pinned = self.table.pin(self.application).await?;
+            let pinned = self.table.pin().await?;
             let count = wanted.or(pinned.map(|pin| pin.count)).unwrap_or(recommended);
             if count == 0 {
                 return Err(ShardingError::Nothing);
             }
             let Some(pin) = pinned else {
-                let first = self.table.put_pin(self.application, None, count).await?;
+                let first = self.table.put_pin(None, count).await?;
                 tracing::info!(count, first = first == Written::Done, "there was no number of shards yet");
                 continue;
             };
-            if !self.is_alone(count, &mut beat).await? {
-                if let Some(wanted) = wanted.filter(|wanted| *wanted != pin.count) {
+            let count = match pin.target {
+                Some(target) if count == target || count == pin.count => pin.count,
+                Some(target) => return Err(ShardingError::Underway { wanted: count, pinned: pin.count, target }),
+                None if count > pin.count && count.is_multiple_of(pin.count) => {
+                    tracing::warn!(from = pin.count, to = count, "guilds are to be cut over to another number of shards");
+                    self.table.put_target(pin, count).await?;
+                    continue;
+                }
+                None => count,
+            };
+            if !self.is_alone(count, pin.target, &mut beat).await? {
+                if count != pin.count {
                     self.table.farewell(self.holder).await?;
-                    return Err(ShardingError::Another { wanted, pinned: pin.count });
+                    return Err(ShardingError::Another { wanted: count, pinned: pin.count });
                 }
                 tracing::warn!(count, "runners of another set of shards are still alive; waiting for their end");
                 continue;
             }
             // Read again: it may have been replaced before this runner was seen.
-            if self.table.pin(self.application).await? != Some(pin) {
+            if self.table.pin().await? != Some(pin) {
                 continue;
             }
             let pin = if pin.count == count {
                 pin
             } else {
                 tracing::warn!(from = pin.count, to = count, "the number of shards changes; every session begins anew");
-                if self.table.put_pin(self.application, Some(pin), count).await? == Written::Refused {
+                if self.table.put_pin(Some(pin), count).await? == Written::Refused {
                     continue;
                 }
-                Pin { count, generation: pin.generation + 1 }
+                Pin { count, generation: pin.next_generation(), ..pin }
             };
             let former = if pin.generation > 1 { self.table.former(pin.generation).await? } else { Vec::new() };
             measure(count, recommended);
@@ -108,28 +129,38 @@ impl Candidate<'_> {
     }
 
     /// Whether no runner of another set gives a sign of life; this runner does so meanwhile.
-    async fn is_alone(&self, count: u32, beat: &mut u64) -> Result<bool, TableError> {
-        let before = self.strangers(count, beat).await?;
+    async fn is_alone(&self, count: u32, target: Option<u32>, beat: &mut u64) -> Result<bool, TableError> {
+        let before = self.strangers(count, target, beat).await?;
         if before.is_empty() {
             return Ok(true);
         }
         // A little longer than a term, in which who is alive writes three times.
         for _ in 0..4 {
             tokio::time::sleep(self.term / 3).await;
-            let now = self.strangers(count, beat).await?;
-            if now.iter().any(|(key, seen)| before.get(key) != Some(seen)) {
+            let now = self.strangers(count, target, beat).await?;
+            if now.iter().any(|(sign, counter)| before.get(sign) != Some(counter)) {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    async fn strangers(&self, count: u32, beat: &mut u64) -> Result<HashMap<String, Seen>, TableError> {
+    /// Signs of life of other sets' runners, heartbeats and leases that are held, with their counters.
+    async fn strangers(
+        &self,
+        count: u32,
+        target: Option<u32>,
+        beat: &mut u64,
+    ) -> Result<HashMap<(String, Option<ShardId>), u64>, TableError> {
         *beat += 1;
         self.table.heartbeat(self.holder, count, *beat).await?;
-        let mut strangers = self.table.sweep(count).await?.strangers;
-        strangers.retain(|_, seen| !self.predecessors.contains(&seen.holder));
-        Ok(strangers)
+        let sweep = self.table.sweep().await?;
+        let foreign = |shards: u32| shards != count && Some(shards) != target;
+        let known = |holder: &str| holder.is_empty() || self.predecessors.iter().any(|name| name == holder);
+        let runners = sweep.runners.into_iter().map(|(holder, beat)| (holder, None, beat.shards, beat.counter));
+        let leases = sweep.leases.into_iter().map(|(shard, seen)| (seen.holder, Some(shard), shard.count, seen.counter));
+        let signs = runners.chain(leases).filter(|(holder, _, shards, _)| foreign(*shards) && !known(holder));
+        Ok(signs.map(|(holder, shard, _, counter)| ((holder, shard), counter)).collect())
     }
 }
 

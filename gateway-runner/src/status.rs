@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde::Serialize;
+use guildhall_domain::{ShardId, Timestamp};
+use serde::{Serialize, Serializer};
 
 /// What a shard is doing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -13,6 +14,12 @@ use serde::Serialize;
 pub enum Phase {
     /// Connecting, identifying or resuming.
     Connecting,
+    /// Waiting for Discord's next window: the IDENTIFYs of this one are used up.
+    AwaitingBudget {
+        /// When the window ends.
+        #[serde(serialize_with = "as_text")]
+        until: Timestamp,
+    },
     /// Receiving events.
     Active,
     /// Being handed over.
@@ -30,7 +37,7 @@ pub struct Status(Arc<Mutex<Inner>>);
 
 #[derive(Default)]
 struct Inner {
-    shards: BTreeMap<u32, Phase>,
+    shards: BTreeMap<ShardId, Phase>,
     coordinated: bool,
 }
 
@@ -40,7 +47,7 @@ impl Status {
     }
 
     /// The shard is in this phase from now on; `None` when it is no longer this runner's.
-    pub fn set(&self, shard: u32, phase: Option<Phase>) {
+    pub fn set(&self, shard: ShardId, phase: Option<Phase>) {
         let mut inner = self.lock();
         match phase {
             Some(phase) => drop(inner.shards.insert(shard, phase)),
@@ -48,6 +55,7 @@ impl Status {
         }
         let active = inner.shards.values().filter(|phase| **phase == Phase::Active).count();
         metrics::gauge!("active_shards").set(f64::from(u32::try_from(active).unwrap_or(u32::MAX)));
+        metrics::gauge!("shards_leased").set(f64::from(u32::try_from(inner.shards.len()).unwrap_or(u32::MAX)));
     }
 
     /// The coordination table was read at least once.
@@ -55,11 +63,18 @@ impl Status {
         self.lock().coordinated = true;
     }
 
-        metrics::gauge!("shards_leased").set(f64::from(u32::try_from(inner.shards.len()).unwrap_or(u32::MAX)));
-    /// The phases, and whether the runner does all that is its task.
-    pub fn report(&self) -> (BTreeMap<u32, Phase>, bool) {
+    /// The phases, by shard, and whether the runner does all that is its task. While guilds are cut over, shards of two
+    /// sets run, and are told apart by the sets' numbers of shards.
+    pub fn report(&self) -> (BTreeMap<String, Phase>, bool) {
         let inner = self.lock();
         let ready = inner.coordinated && inner.shards.values().all(|phase| *phase == Phase::Active);
-        (inner.shards.clone(), ready)
+        let first = inner.shards.keys().next().map(|shard| shard.count);
+        let alike = inner.shards.keys().all(|shard| Some(shard.count) == first);
+        let name = |shard: &ShardId| if alike { shard.id.to_string() } else { shard.to_string() };
+        (inner.shards.iter().map(|(shard, phase)| (name(shard), *phase)).collect(), ready)
     }
+}
+
+fn as_text<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(at)
 }

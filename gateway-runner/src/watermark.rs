@@ -125,6 +125,14 @@ impl Watermarks {
         })
     }
 
+    /// Whether SQS has accepted everything of the session up to `seq`, of which no more than that is read any longer.
+    pub fn is_safe(&self, session: &str, seq: u64) -> bool {
+        self.lock().get(session).is_none_or(|entry| match entry.accepted() {
+            Some(mark) => mark.seq >= seq,
+            None => entry.is_drained(),
+        })
+    }
+
     /// Waits until SQS has accepted everything of the session.
     pub async fn drained(&self, session: &str) {
         let mut changed = self.changed.subscribe();

@@ -1,6 +1,5 @@
 //! What becomes of ranges, frames and deadlines.
 
-use guildhall_domain::event::CLASS_MAP_VERSION;
 use guildhall_domain::{EventKind, GuildId};
 use guildhall_wire::EventBody;
 use proptest::prelude::*;
@@ -12,7 +11,7 @@ fn batcher(safe: u64) -> Batcher {
         shard: ShardId { id: 0, count: 1 },
         session_id: "session".into(),
         started: Timestamp::from_secs(1),
-        class_map: CLASS_MAP_VERSION,
+        class_map: ClassMap::CURRENT,
     };
     Batcher::new(origin, at(safe))
 }
@@ -169,4 +168,139 @@ proptest! {
             Ok(())
         })?;
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    /// As the shard drives it: frames at any instants, and a timer that is never early and never late. Whatever the
+    /// interleaving, an event leaves at its class's deadline at the latest, and no envelope is too large.
+    #[test]
+    fn every_event_leaves_by_its_deadline(
+        frames in proptest::collection::vec((0_u64..3_000, proptest::collection::vec(0_usize..4, 0..60)), 1..120),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()
+            .expect("a runtime");
+        runtime.block_on(async {
+            let mut batcher = batcher(0);
+            let mut due = std::collections::BTreeMap::new();
+            let mut out = Vec::new();
+            let ends = [(40_000, Vec::new())];
+            for (seq, (pause, classes)) in (1..).zip(frames.iter().chain(&ends)) {
+                let next = Instant::now() + Duration::from_millis(*pause);
+                while let Some(deadline) = batcher.next_deadline().filter(|deadline| *deadline <= next) {
+                    prop_assert!(deadline >= Instant::now(), "the timer would be late");
+                    tokio::time::advance(deadline - Instant::now()).await;
+                    batcher.close_due(Instant::now(), &mut out);
+                    prop_assert!(batcher.next_deadline().is_none_or(|next| next > deadline), "what is due was closed");
+                    left(&mut out, &mut due)?;
+                }
+                tokio::time::advance(next - Instant::now()).await;
+                for (index, class) in (0_u16..).zip(classes) {
+                    let wait = PriorityClass::ALL[*class].flush_after_millis();
+                    due.insert((u64::try_from(seq).expect("small"), index), Instant::now() + Duration::from_millis(wait));
+                }
+                feed(&mut batcher, u64::try_from(seq).expect("small"), classes, &mut out);
+                left(&mut out, &mut due)?;
+            }
+            prop_assert!(due.is_empty(), "never left: {due:?}");
+            Ok(())
+        })?;
+    }
+
+    /// From events to calls: whatever comes, no message is larger than a queue's may be, no call carries more than ten
+    /// or more bytes than one may, and what is unpacked at the other end is what went in.
+    #[test]
+    fn what_is_packed_fits_and_is_all_unpacked(
+        frames in proptest::collection::vec(
+            proptest::collection::vec((0_usize..4, proptest::num::u64::ANY, proptest::num::u64::ANY), 0..130), 1..40),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        runtime.block_on(async {
+            let mut batcher = batcher(0);
+            let (mut fed, mut out) = (Vec::new(), Vec::new());
+            for (seq, classes) in (1..).zip(&frames) {
+                let mut events: Vec<_> = (0..).zip(classes).map(|(index, (class, one, two))| {
+                    let body = EventBody::Count {
+                        kind: OF_CLASS[*class],
+                        channel: guildhall_domain::ChannelId::new(one >> 1),
+                        member: guildhall_domain::UserId::new(two >> 1),
+                        target: Some(one ^ two).filter(|target| *target != 0),
+                    };
+                    Event { body, ..event(seq, index, OF_CLASS[*class]) }
+                }).collect();
+                fed.extend(events.iter().copied());
+                batcher.frame(at(seq), &mut events, Instant::now(), &mut out);
+            }
+            batcher.close_all(&mut out);
+            let folder = tempfile::tempdir().expect("a folder");
+            let (journal, _, _thread) =
+                crate::journal::Journal::open(folder.path(), 1 << 26, "me", 1, Timestamp::from_secs(1)).expect("opens");
+            for batch in &out {
+                let entry = crate::journal::Entry {
+                    id: journal.next_id(),
+                    class: batch.envelope.class,
+                    shard: batch.envelope.shard,
+                    session: "session".into(),
+                    first_event: batch.first_event,
+                    first_at: batch.first_at,
+                    body: guildhall_wire::encode(&batch.envelope),
+                };
+                prop_assert!(entry.body.len() <= guildhall_queue::MAX_BATCH_BYTES);
+                journal.append(entry, batch.mark).await.expect("kept");
+            }
+            let mut unpacked = Vec::new();
+            loop {
+                let (most, bytes) = (guildhall_queue::MAX_BATCH_ENTRIES, guildhall_queue::MAX_BATCH_BYTES);
+                let call = journal.fetch(0, most, bytes, vec![]).await.expect("usable");
+                if call.is_empty() {
+                    break;
+                }
+                prop_assert!(call.len() <= most);
+                prop_assert!(call.iter().map(|entry| entry.body.len()).sum::<usize>() <= bytes);
+                for entry in &call {
+                    unpacked.extend(guildhall_wire::decode(&entry.body).expect("readable").events);
+                }
+                journal.accepted(call.iter().map(|entry| entry.id).collect()).await.expect("usable");
+            }
+            unpacked.sort_by_key(|event| (event.seq, event.index));
+            prop_assert_eq!(unpacked, fed);
+            Ok(())
+        })?;
+    }
+}
+
+/// Takes off the list what has left, and fails for what left too late or in too large an envelope.
+fn left(out: &mut Vec<Batch>, due: &mut std::collections::BTreeMap<(u64, u16), Instant>) -> Result<(), TestCaseError> {
+    for batch in out.drain(..) {
+        prop_assert!(batch.envelope.events.len() <= MAX_EVENTS);
+        for event in &batch.envelope.events {
+            let by = due.remove(&(event.seq, event.index));
+            prop_assert!(
+                by.is_some_and(|by| Instant::now() <= by),
+                "{} of {:?} left late",
+                event.seq,
+                batch.envelope.class
+            );
+        }
+    }
+    Ok(())
+}
+
+/// A frame is never split, and the largest there is, the voice states of a guild, fits a message all the same.
+#[test]
+fn the_voice_states_of_the_largest_guild_fit_one_message() {
+    let mut batcher = batcher(0);
+    let mut out = Vec::new();
+    let id = |n: u64| (n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 1).max(1);
+    let present = |index: u16| EventBody::VoicePresent {
+        member: guildhall_domain::UserId::new(id(u64::from(index) + 1)).expect("an id"),
+        channel: guildhall_domain::ChannelId::new(id(u64::from(index) % 500 + 100_000)).expect("an id"),
+    };
+    let mut events: Vec<_> =
+        (0..u16::MAX).map(|index| Event { body: present(index), ..event(1, index, EventKind::VoiceState) }).collect();
+    batcher.frame(at(1), &mut events, Instant::now(), &mut out);
+    let body = guildhall_wire::encode(&out[0].envelope);
+    assert!(body.len() <= guildhall_queue::MAX_BATCH_BYTES, "{} bytes", body.len());
+    assert_eq!(guildhall_wire::decode(&body).expect("readable").events.len(), usize::from(u16::MAX));
 }

@@ -2,6 +2,8 @@
 //!
 //! **Invariant:** every change happens inside a transaction of the caller ([`Store::begin`], [`Store::commit`]).
 //! **Invariant:** a file that SQLite finds damaged is never written to again: it is renamed and kept for inspection.
+//! **Invariant:** what decides where a session is resumed carries a checksum: a disk that changed it makes the journal a
+//! damaged one, never a wrong one. Bodies carry their own.
 //! **Invariant:** where the disk is full, forgetting is still possible: the room for it is kept back ([`Reserve`]).
 
 use std::collections::HashSet;
@@ -23,12 +25,12 @@ const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS sessions (
         shard_id INTEGER NOT NULL, shard_count INTEGER NOT NULL,
-        session_id TEXT NOT NULL, local_seq INTEGER NOT NULL, local_at INTEGER NOT NULL,
+        session_id TEXT NOT NULL, local_seq INTEGER NOT NULL, local_at INTEGER NOT NULL, sum INTEGER NOT NULL,
         PRIMARY KEY (shard_id, shard_count)) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS pending (
         id INTEGER PRIMARY KEY, class INTEGER NOT NULL, partition INTEGER NOT NULL,
         shard_id INTEGER NOT NULL, shard_count INTEGER NOT NULL, session_id TEXT NOT NULL,
-        first_event INTEGER, first_at INTEGER NOT NULL, body TEXT NOT NULL);
+        first_event INTEGER, first_at INTEGER NOT NULL, body TEXT NOT NULL, sum INTEGER NOT NULL);
     CREATE INDEX IF NOT EXISTS pending_order ON pending (partition, class, id);
 ";
 
@@ -165,22 +167,27 @@ impl Store {
             .query_row("SELECT value FROM meta WHERE key = 'holders'", [], |row| row.get(0))
             .optional()?;
         let predecessors = holders.iter().flat_map(|holders| holders.lines()).map(str::to_owned).collect();
-        let mut statement =
-            self.connection.prepare("SELECT shard_id, shard_count, session_id, local_seq, local_at FROM sessions")?;
+        let mut statement = self
+            .connection
+            .prepare("SELECT shard_id, shard_count, session_id, local_seq, local_at, sum FROM sessions")?;
         let sessions = statement
             .query_map([], |row| {
-                Ok(SessionRow {
+                let found = SessionRow {
                     shard: ShardId { id: row.get(0)?, count: row.get(1)? },
                     session_id: row.get::<_, String>(2)?.into(),
                     mark: Mark { seq: row.get(3)?, at: Timestamp::from_millis(row.get(4)?) },
-                })
+                };
+                agree(row.get(5)?, sum_of_session(found.shard, &found.session_id, found.mark))?;
+                Ok(found)
             })?
             .collect::<Result<_, _>>()?;
-        let mut statement = self.connection.prepare("SELECT session_id, id, first_event, first_at FROM pending")?;
+        let mut statement = self.connection.prepare(
+            "SELECT id, class, shard_id, shard_count, session_id, first_event, first_at, '', sum FROM pending",
+        )?;
         let pending = statement
             .query_map([], |row| {
-                let session: String = row.get(0)?;
-                Ok((session.into(), row.get(1)?, row.get(2)?, Timestamp::from_millis(row.get(3)?)))
+                let Entry { session, id, first_event, first_at, .. } = entry(row)?;
+                Ok((session, id, first_event, first_at))
             })?
             .collect::<Result<_, _>>()?;
         Ok(Found { pending, sessions, predecessors, set_aside: None })
@@ -255,8 +262,9 @@ impl Store {
 
     pub(super) fn append(&self, entry: &Entry, mark: Mark) -> Result<(), rusqlite::Error> {
         let mut statement = self.connection.prepare_cached(
-            "INSERT INTO pending (id, class, partition, shard_id, shard_count, session_id, first_event, first_at, body)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO pending
+                 (id, class, partition, shard_id, shard_count, session_id, first_event, first_at, body, sum)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?;
         statement.execute(params![
             entry.id,
@@ -268,28 +276,31 @@ impl Store {
             entry.first_event,
             entry.first_at.as_millis(),
             entry.body,
+            sum_of_entry(entry),
         ])?;
         self.advance(entry.shard, &entry.session, mark)
     }
 
     pub(super) fn advance(&self, shard: ShardId, session: &str, mark: Mark) -> Result<(), rusqlite::Error> {
         let mut statement = self.connection.prepare_cached(
-            "UPDATE sessions SET local_seq = ?4, local_at = ?5
+            "UPDATE sessions SET local_seq = ?4, local_at = ?5, sum = ?6
              WHERE shard_id = ?1 AND shard_count = ?2 AND session_id = ?3 AND local_seq < ?4",
         )?;
-        statement.execute(params![shard.id, shard.count, session, mark.seq, mark.at.as_millis()])?;
+        let sum = sum_of_session(shard, session, mark);
+        statement.execute(params![shard.id, shard.count, session, mark.seq, mark.at.as_millis(), sum])?;
         Ok(())
     }
 
     pub(super) fn put_session(&self, row: &SessionRow) -> Result<(), rusqlite::Error> {
         let mut statement =
-            self.connection.prepare_cached("INSERT OR REPLACE INTO sessions VALUES (?1, ?2, ?3, ?4, ?5)")?;
+            self.connection.prepare_cached("INSERT OR REPLACE INTO sessions VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
         statement.execute(params![
             row.shard.id,
             row.shard.count,
             row.session_id.as_ref(),
             row.mark.seq,
-            row.mark.at.as_millis()
+            row.mark.at.as_millis(),
+            sum_of_session(row.shard, &row.session_id, row.mark),
         ])?;
         Ok(())
     }
@@ -309,7 +320,7 @@ impl Store {
         except: &HashSet<i64>,
     ) -> Result<Vec<Entry>, rusqlite::Error> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT id, class, shard_id, shard_count, session_id, first_event, first_at, body
+            "SELECT id, class, shard_id, shard_count, session_id, first_event, first_at, body, sum
              FROM pending WHERE partition = ?1 ORDER BY class, id",
         )?;
         let mut rows = statement.query([partition])?;
@@ -317,28 +328,67 @@ impl Store {
         let mut bytes = 0;
         while entries.len() < limit {
             let Some(row) = rows.next()? else { break };
-            let id = row.get(0)?;
-            if except.contains(&id) {
+            if except.contains(&row.get(0)?) {
                 continue;
             }
-            let body: String = row.get(7)?;
-            bytes += body.len();
+            let entry = entry(row)?;
+            bytes += entry.body.len();
             if bytes > max_bytes && !entries.is_empty() {
                 break;
             }
-            let class: i16 = row.get(1)?;
-            entries.push(Entry {
-                id,
-                class: PriorityClass::from_code(class).unwrap_or(PriorityClass::Low),
-                shard: ShardId { id: row.get(2)?, count: row.get(3)? },
-                session: row.get::<_, String>(4)?.into(),
-                first_event: row.get(5)?,
-                first_at: Timestamp::from_millis(row.get(6)?),
-                body,
-            });
+            entries.push(entry);
         }
         Ok(entries)
     }
+}
+
+fn entry(row: &rusqlite::Row<'_>) -> Result<Entry, rusqlite::Error> {
+    let class: i16 = row.get(1)?;
+    let entry = Entry {
+        id: row.get(0)?,
+        class: PriorityClass::from_code(class).unwrap_or(PriorityClass::Low),
+        shard: ShardId { id: row.get(2)?, count: row.get(3)? },
+        session: row.get::<_, String>(4)?.into(),
+        first_event: row.get(5)?,
+        first_at: Timestamp::from_millis(row.get(6)?),
+        body: row.get(7)?,
+    };
+    agree(row.get(8)?, sum_of_entry(&entry))?;
+    Ok(entry)
+}
+
+/// The checksum of what an entry says beside its body.
+fn sum_of_entry(entry: &Entry) -> u32 {
+    let first = entry.first_event.map_or(0, |seq| seq.wrapping_add(1));
+    sum(
+        entry.shard,
+        &entry.session,
+        [
+            entry.id.cast_unsigned(),
+            u64::from(entry.class.code().unsigned_abs()),
+            first,
+            entry.first_at.as_millis().cast_unsigned(),
+        ],
+    )
+}
+
+fn sum_of_session(shard: ShardId, session: &str, mark: Mark) -> u32 {
+    sum(shard, session, [mark.seq, mark.at.as_millis().cast_unsigned()])
+}
+
+fn sum<const N: usize>(shard: ShardId, session: &str, numbers: [u64; N]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    for number in [u64::from(shard.id), u64::from(shard.count)].into_iter().chain(numbers) {
+        hasher.update(&number.to_be_bytes());
+    }
+    hasher.update(session.as_bytes());
+    hasher.finalize()
+}
+
+/// A row that disagrees with its checksum is as damaged as one of another type.
+fn agree(stored: u32, computed: u32) -> Result<(), rusqlite::Error> {
+    let damaged = || rusqlite::Error::InvalidColumnType(0, "sum".to_owned(), rusqlite::types::Type::Integer);
+    (stored == computed).then_some(()).ok_or_else(damaged)
 }
 
 /// Renames the database and its companions; gives back the new name of the database.

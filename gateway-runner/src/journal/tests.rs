@@ -202,13 +202,20 @@ async fn every_truncation_of_the_log_gives_a_whole_number_of_transactions() {
     let database = fs::read(folder.path().join("journal.db")).expect("readable");
     let log = fs::read(folder.path().join("journal.db-wal")).expect("a log that was not folded in yet");
     let mut seen = BTreeSet::new();
-    // Every 499th byte reaches each page, header and boundary over the run; the last bytes are all tried.
-    let cuts = (0..log.len()).step_by(499).chain(log.len().saturating_sub(40)..=log.len());
-    for cut in cuts {
+    // Each frame's ends and what is just beside them, a walk through what is between, and all of the last bytes; and the
+    // same with noise where the next bytes would have been, which is what a torn write may leave.
+    let frames = (0..).map(|frame| 32 + frame * (24 + 4_096)).take_while(|end| *end <= log.len());
+    let ends = frames.flat_map(|end| [end - 1, end, (end + 1).min(log.len()), (end + 24).min(log.len())]);
+    let walk = (0..log.len()).step_by(1_499).chain(log.len().saturating_sub(20)..=log.len());
+    let cuts: BTreeSet<_> = ends.chain(walk).collect();
+    let noise: Vec<u8> = (0..5_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    for (cut, noisy) in cuts.into_iter().flat_map(|cut| [(cut, false), (cut, true)]) {
         let copy = tempfile::tempdir().expect("a folder");
         fs::write(copy.path().join("journal.db"), &database).expect("written");
-        fs::write(copy.path().join("journal.db-wal"), &log[..cut]).expect("written");
-        let (_store, found) = Store::open_or_set_aside(copy.path(), 1 << 20, "next", 2, NOW).expect("opens or is set aside");
+        let tail = if noisy { &noise[..noise.len().min(log.len() - cut)] } else { &[] };
+        fs::write(copy.path().join("journal.db-wal"), [&log[..cut], tail].concat()).expect("written");
+        let (_store, found) =
+            Store::open_or_set_aside(copy.path(), 1 << 20, "next", 2, NOW).expect("opens or is set aside");
         let pending = found.pending.len() as u64;
         let ids: Vec<_> = found.pending.iter().map(|(_, id, ..)| id.cast_unsigned()).collect();
         assert_eq!(ids, (1..=pending).collect::<Vec<_>>(), "cut at {cut}: a prefix of what was committed");
@@ -218,6 +225,63 @@ async fn every_truncation_of_the_log_gives_a_whole_number_of_transactions() {
     }
     assert!(seen.len() >= 12, "the cuts reached the transactions: {seen:?}");
     assert_eq!(seen.last(), Some(&12), "the whole log gives everything");
+}
+
+/// Everything an opened journal says, or nothing when it was set aside.
+fn says(folder: &Path) -> Option<(Vec<i64>, Vec<SessionRow>, Vec<String>)> {
+    let (store, found) = Store::open_or_set_aside(folder, 1 << 20, "next", 2, NOW).expect("opens or is set aside");
+    if found.set_aside.is_some() {
+        assert!(found.pending.is_empty() && found.sessions.is_empty(), "a new one is empty");
+        return None;
+    }
+    // What fetching finds out, it tells as damage.
+    let bodies = store.fetch(1, 1_000, usize::MAX, &Default::default()).ok()?.into_iter().map(|entry| entry.body);
+    Some((found.pending.iter().map(|(_, id, ..)| *id).collect(), found.sessions, bodies.collect()))
+}
+
+/// A database whose log is folded in, cut at each page, and with single bytes changed all over it.
+#[tokio::test]
+async fn a_changed_database_is_whole_or_set_aside_but_never_wrong_about_where_to_resume() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, _) = open(folder.path(), 1 << 20);
+    journal.put_session(session(0)).await.expect("kept");
+    for id in 1..=40 {
+        journal.append(entry(id, PriorityClass::High, 900), mark(id.cast_unsigned())).await.expect("kept");
+    }
+    close(journal, folder.path()).await;
+    let whole = fs::read(folder.path().join("journal.db")).expect("readable");
+    let (ids, sessions, bodies) = says(folder.path()).expect("whole");
+    assert_eq!((ids.len(), &sessions[..]), (40, &[session(40)][..]));
+    let try_with = |bytes: &[u8]| {
+        let copy = tempfile::tempdir().expect("a folder");
+        fs::write(copy.path().join("journal.db"), bytes).expect("written");
+        says(copy.path())
+    };
+    for pages in 1..whole.len() / 4_096 {
+        if let Some(said) = try_with(&whole[..pages * 4_096]) {
+            assert_eq!(said, (ids.clone(), sessions.clone(), bodies.clone()), "cut after {pages} pages");
+        }
+    }
+    let mut random = 88_172_645_463_325_252_u64;
+    let mut noticed = 0;
+    for _ in 0..400 {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        let mut changed = whole.clone();
+        let at = usize::try_from(random).unwrap_or(usize::MAX) % changed.len();
+        changed[at] ^= 1 << (random >> 61);
+        match try_with(&changed) {
+            // Bodies have a checksum of their own, which ingest looks at.
+            Some((found, said, texts)) => {
+                assert!(found.iter().all(|id| ids.contains(id)), "byte {at} makes up entries: {found:?}");
+                assert!(said.iter().all(|row| sessions.contains(row)), "byte {at} moves the watermark: {said:?}");
+                assert_eq!(texts.len(), found.len(), "byte {at} hides entries from sending");
+            }
+            None => noticed += 1,
+        }
+    }
+    assert!(noticed > 0, "some changes matter");
 }
 
 #[tokio::test]

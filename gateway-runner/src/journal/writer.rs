@@ -81,8 +81,17 @@ pub(super) fn start(
     debt: usize,
 ) -> Result<JoinHandle<()>, std::io::Error> {
     let pending = store.counts().map_err(std::io::Error::other)?;
-    let mut writer =
-        Writer { store, backlog: Vec::new(), accepted: Vec::new(), health, committed, room, debt, failures: 0, pending };
+    let mut writer = Writer {
+        store,
+        backlog: Vec::new(),
+        accepted: Vec::new(),
+        health,
+        committed,
+        room,
+        debt,
+        failures: 0,
+        pending,
+    };
     std::thread::Builder::new().name("journal".to_owned()).spawn(move || {
         writer.measure();
         if !writer.begin() {
@@ -241,7 +250,8 @@ impl Writer {
 
     /// Deletes what SQS has accepted, and nothing else, in transactions so small that they need hardly any room.
     fn forget(&mut self) -> Result<(), rusqlite::Error> {
-        let appended = |command: &Command| if let Command::Append { entry, .. } = command { Some(entry.id) } else { None };
+        let appended =
+            |command: &Command| if let Command::Append { entry, .. } = command { Some(entry.id) } else { None };
         let unwritten: HashSet<i64> = self.backlog.iter().filter_map(appended).collect();
         let (later, mut now): (Vec<_>, Vec<_>) = self.accepted.drain(..).partition(|id| unwritten.contains(id));
         self.accepted = later;

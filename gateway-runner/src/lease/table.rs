@@ -1,25 +1,30 @@
 //! The coordination table in DynamoDB: every read and every conditional write.
 //!
-//! Items, by their key `pk`: `lease#<shard_count>#<shard>` (holder, counter, session, accepted watermark, gaps not yet
-//! accepted), `shards#<application>` (how many shards there are), `gauges#<shard_count>#<shard>` (a snapshot), `runner#<holder>` (heartbeat), `budget#<application>` (IDENTIFYs left) and `pace#<application>#<bucket>`.
+//! The key is `pk` and `sk`. What is looked at every few seconds is one partition, so that one Query reads it:
+//! `fleet#<application>` holds `lease#<shard_count>#<shard>` (holder, counter, session, accepted watermark, gaps not yet
+//! accepted), `runner#<holder>` (heartbeat) and `pin` (which set of shards runs). What is large or private lies apart:
+//! `gauges#<application>` and `cuts#<application>` with a sort key for each shard, `budget#<application>` (IDENTIFYs left)
+//! and `pace#<application>` with a sort key for each bucket.
 //!
 //! **Invariant:** a lease and its session are written only on the condition that the writer still holds the lease.
 //! **Invariant:** no instant of one machine is compared with another's, but for the day-long IDENTIFY window, which
 //! Discord's own answer bounds as well.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, SdkError};
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::get_item::GetItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::operation::scan::builders::ScanFluentBuilder;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use guildhall_domain::{Clock, ShardId};
 
 use super::item::{GaugeRecord, Item, SessionRecord, int, number, record, string, text, watermark};
+use super::set::{PIN, Pin, pin, shard_of};
 
 /// How long an item outlives its last write: longer than journal, queue and dead letters live.
 const KEEP_LEASE_SECS: i64 = 60 * 24 * 3_600;
@@ -59,13 +64,25 @@ pub struct Seen {
 pub struct Table {
     client: Client,
     name: String,
+    application: Arc<str>,
     clock: Clock,
 }
 
+/// The key of an item.
+pub(crate) struct Key {
+    pub(crate) pk: String,
+    pub(crate) sk: String,
+}
+
 impl Table {
-    /// The table with this name.
-    pub fn new(client: Client, name: String, clock: Clock) -> Self {
-        Self { client, name, clock }
+    /// The part of the table with this name that belongs to an application.
+    pub fn new(client: Client, name: String, application: &str, clock: Clock) -> Self {
+        Self { client, name, application: application.into(), clock }
+    }
+
+    /// The application whose shards are coordinated.
+    pub fn application(&self) -> &str {
+        &self.application
     }
 
     /// Fails when the table does not exist or cannot be reached.
@@ -73,7 +90,8 @@ impl Table {
     /// # Errors
     /// See [`TableError`].
     pub async fn check(&self) -> Result<(), TableError> {
-        let sent = self.client.get_item().table_name(&self.name).key("pk", text("check")).send().await;
+        let get = self.client.get_item().table_name(&self.name);
+        let sent = get.key("pk", text("check")).key("sk", text("check")).send().await;
         match sent {
             Ok(_) => Ok(()),
             Err(error) if error.as_service_error().is_some_and(GetItemError::is_resource_not_found_exception) => {
@@ -83,48 +101,54 @@ impl Table {
         }
     }
 
-    /// Every lease of a set of shards, and every runner's heartbeat, in one consistent sweep.
+    /// Every lease of every set of shards, every runner's heartbeat, and the pin, by one consistent Query.
     ///
     /// # Errors
     /// When the table cannot be read.
-    pub async fn sweep(&self, shard_count: u32) -> Result<Sweep, TableError> {
+    pub async fn sweep(&self) -> Result<Sweep, TableError> {
         let mut sweep = Sweep::default();
-        let prefix = format!("lease#{shard_count}#");
-        let mut start = None;
-        loop {
-            let page = self
-                .scan(start)
-                .projection_expression("pk, holder, #counter, shards")
-                .expression_attribute_names("#counter", "counter")
-                .send()
-                .await
-                .map_err(|error| unavailable(&error))?;
-            for item in page.items() {
-                let (Some(pk), Some(counter)) = (string(item, "pk"), number(item, "counter")) else { continue };
-                let holder = string(item, "holder").unwrap_or_default().to_owned();
-                if let Some(shard) = pk.strip_prefix(&prefix).and_then(|shard| shard.parse().ok()) {
-                    sweep.leases.insert(shard, Seen { holder, counter });
-                } else if let Some(holder) = pk.strip_prefix("runner#").map(str::to_owned) {
-                    if number(item, "shards") == Some(shard_count) {
-                        sweep.runners.insert(holder, counter);
-                    } else {
-                        sweep.strangers.insert(pk.to_owned(), Seen { holder, counter });
-                    }
-                } else if pk.starts_with("lease#") && !holder.is_empty() {
-                    sweep.strangers.insert(pk.to_owned(), Seen { holder, counter });
-                } else if let Some((application, count)) = pk.strip_prefix("shards#").zip(number(item, "shards")) {
-                    sweep.pinned.insert(application.to_owned(), count);
-                }
+        for item in self.query("sk, holder, #counter, shards, generation, target, finished, generation_of_set").await? {
+            let Some(key) = string(&item, "sk") else { continue };
+            if key == PIN {
+                sweep.pin = pin(&item);
+                continue;
             }
-            start = page.last_evaluated_key.filter(|key| !key.is_empty());
-            if start.is_none() {
-                return Ok(sweep);
+            let Some(counter) = number(&item, "counter") else { continue };
+            let holder = string(&item, "holder").unwrap_or_default().to_owned();
+            if let Some(shard) = shard_of(key) {
+                sweep.finished.extend(number(&item, "finished").map(|generation: u64| (shard, generation)));
+                sweep.sessions.extend(number(&item, "generation_of_set").map(|generation: u64| (shard, generation)));
+                sweep.leases.insert(shard, Seen { holder, counter });
+            } else if let Some((holder, shards)) = key.strip_prefix("runner#").zip(number(&item, "shards")) {
+                sweep.runners.insert(holder.to_owned(), Beat { shards, counter });
             }
         }
+        Ok(sweep)
     }
 
-    pub(super) fn scan(&self, start: Option<Item>) -> ScanFluentBuilder {
-        self.client.scan().table_name(&self.name).consistent_read(true).set_exclusive_start_key(start)
+    /// The whole partition of leases, with the attributes of `projection`.
+    pub(super) async fn query(&self, projection: &str) -> Result<Vec<Item>, TableError> {
+        let mut items = Vec::new();
+        let mut start = None;
+        loop {
+            let mut query = self
+                .client
+                .query()
+                .table_name(&self.name)
+                .consistent_read(true)
+                .set_exclusive_start_key(start)
+                .key_condition_expression("pk = :pk")
+                .expression_attribute_values(":pk", text(format!("fleet#{}", self.application)));
+            if !projection.is_empty() {
+                query = query.projection_expression(projection).expression_attribute_names("#counter", "counter");
+            }
+            let page = query.send().await.map_err(|error| unavailable(&error))?;
+            items.extend(page.items.unwrap_or_default());
+            start = page.last_evaluated_key.filter(|key| !key.is_empty());
+            if start.is_none() {
+                return Ok(items);
+            }
+        }
     }
 
     /// Says that this runner is alive, and of which set of shards it is.
@@ -136,7 +160,7 @@ impl Table {
             .client
             .put_item()
             .table_name(&self.name)
-            .item("pk", text(format!("runner#{holder}")))
+            .set_item(Some(keyed(Item::new(), &self.fleet(format!("runner#{holder}")))))
             .item("shards", int(shard_count))
             .item("counter", int(counter))
             .item("expires_at", self.expiry(KEEP_OTHER_SECS))
@@ -149,8 +173,9 @@ impl Table {
     /// # Errors
     /// When the table cannot be written.
     pub async fn farewell(&self, holder: &str) -> Result<(), TableError> {
-        let sent = self.client.delete_item().table_name(&self.name).key("pk", text(format!("runner#{holder}"))).send();
-        sent.await.map(drop).map_err(|error| unavailable(&error))
+        let key = self.fleet(format!("runner#{holder}"));
+        let delete = self.client.delete_item().table_name(&self.name).key("pk", text(key.pk)).key("sk", text(key.sk));
+        delete.send().await.map(drop).map_err(|error| unavailable(&error))
     }
 
     /// Takes a lease, on the condition that it is still as it was `seen`; `None` when someone else was first.
@@ -164,7 +189,7 @@ impl Table {
         holder: &str,
     ) -> Result<Option<Option<SessionRecord>>, TableError> {
         let mut update = self
-            .update(lease_key(shard))
+            .update(self.lease_key(shard))
             .update_expression("SET holder = :me, #counter = :next, expires_at = :expires")
             .expression_attribute_names("#counter", "counter")
             .expression_attribute_values(":me", text(holder))
@@ -248,6 +273,39 @@ impl Table {
         written(update.update_expression(expression).send().await)
     }
 
+    /// Marks a shard of the old set: all its guilds are the next set's, which is of this generation.
+    ///
+    /// # Errors
+    /// When the table cannot be written.
+    pub async fn finish(&self, shard: ShardId, holder: &str, generation: u64) -> Result<Written, TableError> {
+        let update = self.held(shard, holder).expression_attribute_values(":set", int(generation));
+        let expression = "SET expires_at = :expires, finished = :set ADD #counter :one";
+        written(update.update_expression(expression).send().await)
+    }
+
+    /// Removes the lease of a shard that no longer exists.
+    ///
+    /// # Errors
+    /// When the table cannot be written.
+    pub async fn remove(&self, shard: ShardId, holder: &str) -> Result<(), TableError> {
+        let key = self.lease_key(shard);
+        let delete = self
+            .client
+            .delete_item()
+            .table_name(&self.name)
+            .key("pk", text(key.pk))
+            .key("sk", text(key.sk))
+            .condition_expression("holder = :me")
+            .expression_attribute_values(":me", text(holder));
+        match delete.send().await {
+            Ok(_) => Ok(()),
+            Err(error) if error.as_service_error().is_some_and(DeleteItemError::is_conditional_check_failed_exception) => {
+                Ok(())
+            }
+            Err(error) => Err(unavailable(&error)),
+        }
+    }
+
     /// Keeps a shard's gauges. The last writer wins: they are measured, not counted.
     ///
     /// # Errors
@@ -257,7 +315,7 @@ impl Table {
             .client
             .put_item()
             .table_name(&self.name)
-            .item("pk", text(gauges_key(shard)))
+            .set_item(Some(keyed(Item::new(), &self.gauges_key(shard))))
             .item("session_id", text(gauges.session_id.as_ref()))
             .item("seq", int(gauges.seq))
             .item("data", AttributeValue::B(gauges.data.into()))
@@ -271,7 +329,7 @@ impl Table {
     /// # Errors
     /// When the table cannot be read.
     pub async fn gauges(&self, shard: ShardId) -> Result<Option<GaugeRecord>, TableError> {
-        let Some(item) = self.get(&gauges_key(shard)).await? else { return Ok(None) };
+        let Some(item) = self.get(&self.gauges_key(shard)).await? else { return Ok(None) };
         let record = || {
             let data = item.get("data")?.as_b().ok()?.as_ref().to_vec();
             Some(GaugeRecord { session_id: string(&item, "session_id")?.into(), seq: number(&item, "seq")?, data })
@@ -279,26 +337,37 @@ impl Table {
         Ok(record())
     }
 
-    pub(crate) async fn get(&self, key: &str) -> Result<Option<Item>, TableError> {
-        let sent = self.client.get_item().table_name(&self.name).key("pk", text(key)).consistent_read(true).send();
+    pub(crate) async fn get(&self, key: &Key) -> Result<Option<Item>, TableError> {
+        let get = self.client.get_item().table_name(&self.name).consistent_read(true);
+        let sent = get.key("pk", text(&key.pk)).key("sk", text(&key.sk)).send();
         sent.await.map(|output| output.item).map_err(|error| unavailable(&error))
     }
 
     /// Puts a short-lived item as [`Table::put_if`] does.
     pub(crate) async fn put_short_lived(
         &self,
-        key: &str,
+        key: &Key,
         seen: Option<u64>,
         item: Item,
     ) -> Result<Written, TableError> {
         self.put_if(key, seen, item, Some(self.expiry(KEEP_OTHER_SECS))).await
     }
 
+    /// Puts an item that lives as long as a lease, as [`Table::put_if`] does.
+    pub(super) async fn put_long_lived(
+        &self,
+        key: &Key,
+        seen: Option<u64>,
+        item: Item,
+    ) -> Result<Written, TableError> {
+        self.put_if(key, seen, item, Some(self.expiry(KEEP_LEASE_SECS))).await
+    }
+
     /// Puts an item on the condition that its `counter` is still the one seen (`None`: there was no item).
     /// `expires` is when it may be deleted.
     pub(super) async fn put_if(
         &self,
-        key: &str,
+        key: &Key,
         seen: Option<u64>,
         item: Item,
         expires: Option<AttributeValue>,
@@ -307,8 +376,7 @@ impl Table {
             .client
             .put_item()
             .table_name(&self.name)
-            .set_item(Some(item))
-            .item("pk", text(key))
+            .set_item(Some(keyed(item, key)))
             .item("counter", int(seen.map_or(1, |seen| seen + 1)));
         if let Some(expires) = expires {
             put = put.item("expires_at", expires);
@@ -329,12 +397,12 @@ impl Table {
         }
     }
 
-    fn update(&self, key: String) -> UpdateItemFluentBuilder {
-        self.client.update_item().table_name(&self.name).key("pk", text(key))
+    fn update(&self, key: Key) -> UpdateItemFluentBuilder {
+        self.client.update_item().table_name(&self.name).key("pk", text(key.pk)).key("sk", text(key.sk))
     }
 
     fn held(&self, shard: ShardId, holder: &str) -> UpdateItemFluentBuilder {
-        self.update(lease_key(shard))
+        self.update(self.lease_key(shard))
             .condition_expression("holder = :me")
             .expression_attribute_names("#counter", "counter")
             .expression_attribute_values(":me", text(holder))
@@ -342,30 +410,56 @@ impl Table {
             .expression_attribute_values(":expires", self.expiry(KEEP_LEASE_SECS))
     }
 
+    pub(super) fn fleet(&self, sk: String) -> Key {
+        self.own("fleet", sk)
+    }
+
+    /// The application's key of this kind.
+    pub(crate) fn own(&self, kind: &str, sk: String) -> Key {
+        Key { pk: format!("{kind}#{}", self.application), sk }
+    }
+
+    fn gauges_key(&self, shard: ShardId) -> Key {
+        self.own("gauges", format!("{}#{}", shard.count, shard.id))
+    }
+
+    fn lease_key(&self, shard: ShardId) -> Key {
+        self.fleet(format!("lease#{}#{}", shard.count, shard.id))
+    }
+
     fn expiry(&self, keep_secs: i64) -> AttributeValue {
         int(self.clock.now().as_secs() + keep_secs)
     }
 }
 
+/// A runner's heartbeat.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Beat {
+    /// How many shards the set has that it runs.
+    pub shards: u32,
+    /// Moves with every beat.
+    pub counter: u64,
+}
+
 /// What one sweep found.
 #[derive(Default, Debug)]
 pub struct Sweep {
-    /// Shard → holder and counter.
-    pub leases: HashMap<u32, Seen>,
-    /// Runner of this set → counter of its heartbeat.
-    pub runners: HashMap<String, u64>,
-    /// Key → signs of life of other sets' runners: heartbeats, and leases that are held.
-    pub strangers: HashMap<String, Seen>,
-    /// Application → how many shards are pinned.
-    pub pinned: HashMap<String, u32>,
+    /// Shard → holder and counter, of every set of shards.
+    pub leases: HashMap<ShardId, Seen>,
+    /// Shards whose guilds have all been cut over to the set of this generation.
+    pub finished: HashMap<ShardId, u64>,
+    /// Shards that have a session → the generation of the set it was begun in.
+    pub sessions: HashMap<ShardId, u64>,
+    /// Runner → its heartbeat.
+    pub runners: HashMap<String, Beat>,
+    /// The set that is pinned.
+    pub pin: Option<Pin>,
 }
 
-fn gauges_key(shard: ShardId) -> String {
-    format!("gauges#{}#{}", shard.count, shard.id)
-}
-
-fn lease_key(shard: ShardId) -> String {
-    format!("lease#{}#{}", shard.count, shard.id)
+fn keyed(mut item: Item, key: &Key) -> Item {
+    item.insert("pk".to_owned(), text(&key.pk));
+    item.insert("sk".to_owned(), text(&key.sk));
+    item
 }
 
 fn is_refused(error: &SdkError<UpdateItemError>) -> bool {

@@ -20,6 +20,14 @@ pub(super) struct Ready<'a> {
     pub(super) session_id: Cow<'a, str>,
     #[serde(borrow)]
     pub(super) resume_gateway_url: Cow<'a, str>,
+    /// The guilds that the session is going to introduce.
+    #[serde(default)]
+    pub(super) guilds: Vec<UnavailableGuild>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct UnavailableGuild {
+    pub(super) id: GuildId,
 }
 
 #[derive(Deserialize)]

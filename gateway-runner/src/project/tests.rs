@@ -175,7 +175,7 @@ fn a_guild_arrives_with_its_voice_roster() {
     let bodies: Vec<_> = events.iter().map(|event| event.body).collect();
     let created = EventBody::Count { kind: EventKind::GuildCreate, channel: None, member: None, target: None };
     assert_eq!(bodies, [created, EventBody::VoiceRoster, present(30, 21), present(31, 22)]);
-    let classes: Vec<_> = bodies.iter().map(class_of).collect();
+    let classes: Vec<_> = bodies.iter().map(|body| class_of(ClassMap::CURRENT, body)).collect();
     let high = PriorityClass::High;
     assert_eq!(classes, [PriorityClass::Critical, high, high, high]);
     assert_eq!(events.iter().map(|event| event.index).collect::<Vec<_>>(), [0, 1, 2, 3]);

@@ -22,7 +22,8 @@ impl Reader<'_> {
     pub(super) async fn finish(mut self, end: End) -> Outcome {
         match end {
             End::Unusable => return Outcome::JournalUnusable,
-            End::Stop => self.close().await,
+            End::Stop if self.is_retired() => self.close(CloseFrame::NORMAL).await,
+            End::Stop => self.close(CloseFrame::RESUME).await,
             End::Lost | End::Fatal(_) => {}
         }
         if let Some(batcher) = &mut self.batcher {
@@ -35,7 +36,12 @@ impl Reader<'_> {
             End::Fatal(code) => {
                 metrics::counter!("shard_fatal_total", "code" => code.to_string()).increment(1);
                 tracing::error!(shard = %self.lease.shard(), code, "Discord closed the shard for good; it stays closed");
+                self.deps.gate.close_for_good(self.lease.shard(), code).await;
                 Outcome::Fatal(code)
+            }
+            End::Stop if self.is_retired() => {
+                self.retire();
+                Outcome::Retired
             }
             End::Stop => self.hand_over().await,
             _ => {
@@ -48,12 +54,12 @@ impl Reader<'_> {
     }
 
     /// Closes the connection so that the session can be resumed, and reads what Discord sent before it noticed.
-    async fn close(&mut self) {
-        self.deps.status.set(self.lease.shard().id, Some(Phase::HandingOver));
+    async fn close(&mut self, frame: CloseFrame<'static>) {
+        self.deps.status.set(self.lease.shard(), Some(Phase::HandingOver));
         if matches!(self.shard.state(), ShardState::Disconnected { .. } | ShardState::FatallyClosed) {
             return;
         }
-        self.shard.close(CloseFrame::RESUME);
+        self.shard.close(frame);
         let reading = async {
             while let Some(Ok(Message::Text(text))) = self.shard.next().await {
                 // Where Discord hangs up without a word, the library connects again by itself; that session is the next
@@ -66,6 +72,17 @@ impl Reader<'_> {
         };
         // Whatever is not read by then is replayed to the next holder.
         let _late = tokio::time::timeout(CLOSING, reading).await.is_err();
+    }
+
+    /// Whether the guilds are all other shards' now, so that the session is not needed any longer.
+    fn is_retired(&self) -> bool {
+        self.attached.get().is_some_and(|side| side.is_retired())
+    }
+
+    fn retire(&self) {
+        if let Some(batcher) = &self.batcher {
+            self.deps.marks.retire(&batcher.origin().session_id);
+        }
     }
 
     async fn hand_over(&mut self) -> Outcome {

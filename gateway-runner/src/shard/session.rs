@@ -2,16 +2,20 @@
 //!
 //! **Invariant:** a session that is replaced leaves a coverage gap behind; it stays in the shard's record until SQS has
 //! accepted it.
-//! **Invariant:** a session is resumed only under the class map it began with, because ranges are kept per class.
+//! **Invariant:** a session goes on under the class map it began with, because ranges are kept per class; only one under
+//! a map that this program does not know is given up.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use guildhall_domain::Timestamp;
-use guildhall_domain::event::CLASS_MAP_VERSION;
+use guildhall_domain::{ClassMap, Timestamp};
 use guildhall_wire::CoverageGap;
+use tokio::time::Instant;
 use twilight_gateway::Session;
 
+use super::cut_over::CutOver;
+use super::dial::Dial;
 use super::{Deps, End, Reader};
 use crate::batch::{Batcher, Origin};
 use crate::gauges::Gauges;
@@ -20,6 +24,7 @@ use crate::journal::SessionRow;
 use crate::lease::{GaugeRecord, Lease, SessionRecord};
 use crate::meter::Meter;
 use crate::project;
+use crate::reshard::Attached;
 use crate::status::Phase;
 use crate::watermark::Mark;
 
@@ -38,27 +43,35 @@ impl<'a> Reader<'a> {
         lease: &'a Lease,
         local: Option<(Arc<str>, Mark)>,
         slot: Slot,
+        attached: Attached,
     ) -> Result<Self, End> {
         // A session that this shard had when the number of shards was another one before is long gone.
         let generation = deps.sharding.generation;
         let record = lease.session().await.filter(|record| record.generation == generation);
-        let resumable = record.as_ref().filter(|record| record.class_map == CLASS_MAP_VERSION);
+        let known = |version| if version == deps.class_map.version() { Some(deps.class_map) } else { ClassMap::of(version) };
+        let class_map = record.as_ref().and_then(|record| known(record.class_map));
+        let resumable = record.as_ref().zip(class_map);
         // On the disk the session was read on last, the journal reaches further than SQS.
         let from = |record: &SessionRecord| match &local {
             Some((session, mark)) if *session == record.session_id && mark.seq > record.accepted.seq => *mark,
             _ => record.accepted,
         };
-        let resume = resumable.map(|record| {
+        let resume = resumable.map(|(record, _)| {
             let session = Session::new(from(record).seq, record.session_id.as_ref().to_owned());
-            (session, record.resume_url.clone())
+            (session, Some(record.resume_url.clone()))
         });
         let mut reader = Self {
             deps,
             lease,
-            shard: Self::connect(deps, lease, slot, resume),
+            dial: Dial::new(RandomState::new().hash_one(lease.shard().id), Instant::now()),
+            resume_url: resume.as_ref().and_then(|(_, url)| url.clone()),
+            shard: Self::connect(deps, lease, slot.clone(), resume),
+            slot,
             batcher: None,
             lost: Vec::new(),
             inherited: Vec::new(),
+            attached,
+            cut_over: CutOver::default(),
             gauges: Gauges::default(),
             meter: Meter::default(),
             replay_from: None,
@@ -70,12 +83,12 @@ impl<'a> Reader<'a> {
             next_id: None,
         };
         match (&record, resumable) {
-            (Some(record), Some(_)) => reader.take_up(record, from(record)).await?,
+            (Some(record), Some((_, map))) => reader.take_up(record, map, from(record)).await?,
             (Some(record), None) => {
                 tracing::error!(
                     shard = %lease.shard(),
                     class_map = record.class_map,
-                    "the session was begun under another class map and is given up; a gap is recorded"
+                    "the session was begun under a class map that is not known here, and is given up; a gap is recorded"
                 );
                 reader.lost.push((record.session_id.clone(), record.accepted));
             }
@@ -90,7 +103,7 @@ impl<'a> Reader<'a> {
         Ok(reader)
     }
 
-    async fn take_up(&mut self, record: &SessionRecord, from: Mark) -> Result<(), End> {
+    async fn take_up(&mut self, record: &SessionRecord, class_map: ClassMap, from: Mark) -> Result<(), End> {
         let shard = self.lease.shard();
         tracing::info!(shard = %shard, seq = from.seq, accepted = record.accepted.seq, "taking up a session");
         self.deps.marks.begin(&record.session_id, from);
@@ -100,7 +113,7 @@ impl<'a> Reader<'a> {
             shard,
             session_id: record.session_id.clone(),
             started: record.started,
-            class_map: record.class_map,
+            class_map,
         };
         self.batcher = Some(Batcher::new(origin, from));
         self.advanced = from.seq;
@@ -169,11 +182,12 @@ impl<'a> Reader<'a> {
             gaps.push(gap);
         }
         let session_id: Arc<str> = ready.session_id.into();
+        self.resume_url = Some(ready.resume_url.clone());
         let record = SessionRecord {
             session_id: session_id.clone(),
             resume_url: ready.resume_url,
             started: now,
-            class_map: CLASS_MAP_VERSION,
+            class_map: self.deps.class_map.version(),
             generation: self.deps.sharding.generation,
             accepted: Mark { seq, at: now },
             gaps: gaps.clone(),
@@ -183,12 +197,14 @@ impl<'a> Reader<'a> {
         let mark = Mark { seq, at: now };
         self.deps.marks.begin(&session_id, mark);
         self.deps.journal.put_session(SessionRow { shard, session_id: session_id.clone(), mark }).await?;
-        let origin = Origin { shard, session_id, started: now, class_map: CLASS_MAP_VERSION };
+        let origin = Origin { shard, session_id, started: now, class_map: self.deps.class_map };
         self.batcher = Some(Batcher::new(origin, Mark { seq: seq.saturating_sub(1), at: now }));
         self.advanced = seq;
         self.gauges.clear();
         self.replay_from = None;
-        self.deps.status.set(shard.id, Some(Phase::Active));
+        self.dial.receiving(Instant::now());
+        self.deps.status.set(shard, Some(Phase::Active));
+        self.cut_over = CutOver { announced: false, live: true, introducing: Some(ready.guilds.into_iter().collect()) };
         self.send_gaps(gaps).await
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use guildhall_discord_double::gateway::GatewayFault;
+use guildhall_domain::{ClassMap, EventKind, PriorityClass};
 use guildhall_test_kit::until;
 
 use crate::support::{Aws, Ingest, PATIENCE, Runner, config, counts, double, read, traffic};
@@ -94,4 +95,63 @@ async fn a_killed_holders_shards_move_within_fifteen_seconds() {
     ingest.equals_ledger(&aws, &queues, &double).await;
     assert_eq!(double.gateway().counts().identifies, 2);
     assert_eq!(ingest.gaps, []);
+}
+
+/// As if another release had made reactions urgent and messages slow.
+fn second_map(kind: EventKind) -> PriorityClass {
+    match kind.class() {
+        PriorityClass::Medium => PriorityClass::Critical,
+        PriorityClass::High => PriorityClass::Low,
+        class => class,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_goes_on_under_its_own_class_map_when_a_deployment_brings_another() {
+    let aws = Aws::new("class-map").await;
+    let queues = [aws.create_queue("0").await];
+    let double = double(1, 3).await;
+    let disks: Vec<_> = (0..3).map(|_| tempfile::tempdir().expect("a folder")).collect();
+    let second = ClassMap::new(2, second_map);
+    let mut ingest = Ingest::default();
+    ingest.class_maps.push(second);
+
+    let old = Runner::start(config(&double, &aws, &queues, disks[0].path()), &aws);
+    counts("a session", &double, |counts| counts.identifies == 1).await;
+    traffic(&double, 3_000, 1_500.0);
+    until("traffic", PATIENCE, || async { (double.traffic().status().events > 1_000).then_some(()) }).await;
+    // One dies in mid-flush, and the next release takes over what it left; then in good order.
+    old.kill().await;
+    let release = |disk: usize| {
+        let mut config = config(&double, &aws, &queues, disks[disk].path());
+        config.class_map = second;
+        Runner::start(config, &aws)
+    };
+    let new = release(1);
+    counts("a resumed session", &double, |counts| counts.resumes == 1).await;
+    double.traffic().finished().await;
+    read(&double).await;
+    new.stop().await;
+    ingest.equals_ledger(&aws, &queues, &double).await;
+    assert_eq!((double.gateway().counts().identifies, ingest.gaps.len()), (1, 0));
+    assert_eq!(ingest.map_of.values().flatten().copied().collect::<Vec<_>>(), [1], "the session keeps its map");
+
+    // A session of the new release has the new map.
+    let new = release(2);
+    counts("a resumed session", &double, |counts| counts.resumes == 2).await;
+    double.gateway().misbehave(GatewayFault::InvalidSession { shard: None, resumable: false });
+    counts("a new session", &double, |counts| counts.identifies == 2).await;
+    traffic(&double, 500, 1_500.0);
+    double.traffic().finished().await;
+    read(&double).await;
+    new.stop().await;
+    ingest.equals_ledger(&aws, &queues, &double).await;
+    let session = double.gateway().sessions()[0].session_id.clone();
+    assert_eq!(ingest.map_of[&session].iter().copied().collect::<Vec<_>>(), [2]);
+
+    // And a release that does not know that map cannot take the session up.
+    let older = Runner::start(config(&double, &aws, &queues, disks[0].path()), &aws);
+    counts("a session that begins anew", &double, |counts| counts.identifies == 3).await;
+    ingest.drain(&aws, &queues, |ingest| ingest.gaps.iter().any(|gap| gap.lost_session == session)).await;
+    older.stop().await;
 }

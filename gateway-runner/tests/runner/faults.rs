@@ -1,11 +1,14 @@
 //! What Discord cannot deliver is recorded, and what it forbids is not tried again.
 
+use std::time::Duration;
+
 use guildhall_discord_double::gateway::GatewayFault;
 use guildhall_domain::ShardId;
 use guildhall_runtime::system_clock;
 use guildhall_test_kit::until;
+use tokio::time::Instant;
 
-use crate::support::{Aws, Ingest, PATIENCE, Runner, config, counts, double, ledger, traffic};
+use crate::support::{Aws, Ingest, PATIENCE, Runner, config, counts, double, ledger, read, traffic};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_session_leaves_a_gap_that_holds_every_missing_event() {
@@ -39,7 +42,7 @@ async fn a_lost_session_leaves_a_gap_that_holds_every_missing_event() {
     // What SQS has accepted is no longer kept in the table.
     let shard = ShardId { id: 0, count: 1 };
     let table = aws.table(system_clock());
-    let seen = table.sweep(1).await.expect("readable").leases.remove(&0).expect("a lease");
+    let seen = table.sweep().await.expect("readable").leases.remove(&shard).expect("a lease");
     let record = table.take(shard, Some(&seen), "the test").await.expect("writable").expect("free").expect("a session");
     assert_eq!(record.gaps, []);
 }
@@ -125,4 +128,132 @@ async fn what_is_missing_at_the_start_is_named() {
     wrong.table = "no-such-table".to_owned();
     let error = Runner::start(wrong, &aws).failure().await;
     assert!(error.to_string().contains("\"no-such-table\" does not exist"), "{error:#}");
+}
+
+/// The library's own pauses double: after fifteen seconds it would wait for sixteen more, and after two minutes for more
+/// than Discord keeps a session.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_that_was_away_for_long_is_back_within_seconds_of_its_return() {
+    let aws = Aws::new("away").await;
+    let queues = [aws.create_queue("0").await];
+    let double = double(1, 2).await;
+    let disk = tempfile::tempdir().expect("a folder");
+    let runner = Runner::start(config(&double, &aws, &queues, disk.path()), &aws);
+    counts("a session", &double, |counts| counts.identifies == 1).await;
+    let away = Duration::from_secs(17);
+    double.gateway().misbehave(GatewayFault::GatewayDown { seconds: away.as_secs() });
+    let began = Instant::now();
+    traffic(&double, 500, 100.0);
+    counts("a resumed session", &double, |counts| counts.resumes == 1).await;
+    let late = began.elapsed().saturating_sub(away);
+    assert!(late < Duration::from_secs(9), "{late:?} after the gateway came back");
+    double.traffic().finished().await;
+    read(&double).await;
+    runner.stop().await;
+    let mut ingest = Ingest::default();
+    ingest.equals_ledger(&aws, &queues, &double).await;
+    assert_eq!((double.gateway().counts().identifies, ingest.gaps.len()), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_whose_own_address_is_dead_is_resumed_through_the_gateways() {
+    let aws = Aws::new("dead-address").await;
+    let queues = [aws.create_queue("0").await];
+    let double = double(1, 2).await;
+    let (one, two) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let runner = Runner::start(config(&double, &aws, &queues, one.path()), &aws);
+    counts("a session", &double, |counts| counts.identifies == 1).await;
+    runner.stop().await;
+    // Takes connections, and never says a word.
+    let mute = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    aws.set_resume_url(&format!("ws://{}", mute.local_addr().expect("bound"))).await;
+    let runner = Runner::start(config(&double, &aws, &queues, two.path()), &aws);
+    counts("a resumed session", &double, |counts| counts.resumes == 1).await;
+    assert_eq!(double.gateway().counts().identifies, 1);
+    runner.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_discords_rest_what_was_begun_goes_on() {
+    let aws = Aws::new("no-rest").await;
+    let queues = [aws.create_queue("0").await];
+    let double = double(1, 2).await;
+    let (one, two) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let runner = Runner::start(config(&double, &aws, &queues, one.path()), &aws);
+    counts("a session", &double, |counts| counts.identifies == 1).await;
+    runner.stop().await;
+    let mut without = config(&double, &aws, &queues, two.path());
+    without.api_url = "http://127.0.0.1:1".to_owned();
+    let runner = Runner::start(without, &aws);
+    counts("a resumed session", &double, |counts| counts.resumes == 1).await;
+    runner.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_for_good_holds_for_the_next_holder_until_something_was_changed() {
+    let aws = Aws::new("verdict").await;
+    let queues = [aws.create_queue("0").await];
+    let double = double(1, 2).await;
+    let disks: Vec<_> = (0..3).map(|_| tempfile::tempdir().expect("a folder")).collect();
+    let runner = Runner::start(config(&double, &aws, &queues, disks[0].path()), &aws);
+    counts("a session", &double, |counts| counts.identifies == 1).await;
+    double.gateway().misbehave(GatewayFault::Close { shard: None, code: 4004 });
+    until("the record", PATIENCE, || async { aws.items("fatal").await.first().map(drop) }).await;
+    runner.stop().await;
+    let before = double.gateway().counts();
+
+    let admin = crate::support::free_address().await;
+    let mut next = config(&double, &aws, &queues, disks[1].path());
+    next.admin_addr = admin.parse().expect("an address");
+    let runner = Runner::start(next, &aws);
+    let readiness = until("the probe to say so", PATIENCE, || async {
+        let answer = crate::support::get(&admin, "/readyz").await?;
+        answer.contains(r#""state":"fatal","code":4004"#).then_some(answer)
+    })
+    .await;
+    assert!(readiness.contains("503"), "{readiness}");
+    runner.stop().await;
+    let after = double.gateway().counts();
+    assert_eq!((after.identifies, after.resumes), (before.identifies, before.resumes), "it was not tried");
+
+    // A new token makes the difference; here it is the operator's word.
+    let mut changed = config(&double, &aws, &queues, disks[2].path());
+    changed.retry = "the token is right again".to_owned();
+    let runner = Runner::start(changed, &aws);
+    counts("another try", &double, |counts| counts.identifies + counts.resumes > 1).await;
+    runner.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_budget_of_twenty_is_never_exceeded_by_two_runners_in_a_storm_of_invalid_sessions() {
+    let aws = Aws::new("twenty").await;
+    let queues = [aws.create_queue("0").await];
+    let double = double(8, 8).await;
+    double.gateway().misbehave(GatewayFault::IdentifyBudget { remaining: 20 });
+    let (one, two) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let admins = [crate::support::free_address().await, crate::support::free_address().await];
+    let start = |disk: &tempfile::TempDir, admin: &str| {
+        let mut config = config(&double, &aws, &queues, disk.path());
+        config.admin_addr = admin.parse().expect("an address");
+        Runner::start(config, &aws)
+    };
+    let runners = [start(&one, &admins[0]), start(&two, &admins[1])];
+    // Sessions are lost as fast as they begin, until every shard says until when it waits.
+    until("every shard to wait for the next window", PATIENCE * 2, || async {
+        double.gateway().misbehave(GatewayFault::InvalidSession { shard: None, resumable: false });
+        let mut waiting = 0;
+        for admin in &admins {
+            let answer = crate::support::get(admin, "/readyz").await?;
+            waiting += answer.matches(r#""state":"awaiting_budget","until":"2"#).count();
+        }
+        (waiting == 8).then_some(())
+    })
+    .await;
+    let counted = double.gateway().counts();
+    // A unit that was taken for a connection that was gone by then is not used.
+    assert!((9..=20).contains(&counted.identifies), "{} IDENTIFYs", counted.identifies);
+    assert_eq!(counted.token_resets, 0);
+    for runner in runners {
+        runner.kill().await;
+    }
 }

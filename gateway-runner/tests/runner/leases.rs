@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use guildhall_domain::ShardId;
-use guildhall_gateway_runner::lease::{Lease, Seen, SessionRecord, Written};
+use guildhall_gateway_runner::lease::{Beat, Lease, Pulse, Seen, SessionRecord, Written};
 use guildhall_gateway_runner::watermark::{Mark, Watermarks};
 use guildhall_runtime::system_clock;
 use guildhall_wire::CoverageGap;
@@ -12,6 +12,10 @@ use guildhall_wire::CoverageGap;
 use crate::support::{Aws, at};
 
 const SHARD: ShardId = ShardId { id: 1, count: 2 };
+
+fn pulse() -> Arc<Pulse> {
+    Arc::new(Pulse::new(Duration::from_secs(5)))
+}
 
 fn record(session: &str) -> SessionRecord {
     SessionRecord {
@@ -39,23 +43,25 @@ async fn only_one_runner_gets_a_lease_and_only_the_holder_writes() {
     assert_eq!(table.release(SHARD, other, None).await.expect("writable"), Written::Refused);
     assert_eq!(table.put_session(SHARD, holder, &record("s")).await.expect("writable"), Written::Done);
 
-    let seen = |sweep: guildhall_gateway_runner::lease::Sweep| sweep.leases.get(&SHARD.id).cloned().expect("a lease");
-    let before = seen(table.sweep(SHARD.count).await.expect("readable"));
+    let seen = |sweep: guildhall_gateway_runner::lease::Sweep| sweep.leases.get(&SHARD).cloned().expect("a lease");
+    let before = seen(table.sweep().await.expect("readable"));
     assert_eq!(before.holder, holder);
     let mut renewed = record("s");
     renewed.accepted = Mark { seq: 50, at: at(150) };
     assert_eq!(table.renew(SHARD, holder, Some(&renewed)).await.expect("writable"), Written::Done);
     // What was seen before the renewal no longer entitles anyone.
     assert_eq!(table.take(SHARD, Some(&before), other).await.expect("writable"), None);
-    let now = seen(table.sweep(SHARD.count).await.expect("readable"));
+    let now = seen(table.sweep().await.expect("readable"));
     let taken = table.take(SHARD, Some(&now), other).await.expect("writable").expect("as it was seen");
     assert_eq!(taken, Some(renewed), "the session travels with the lease");
     assert_eq!(table.renew(SHARD, holder, None).await.expect("writable"), Written::Refused);
 
     assert_eq!(table.release(SHARD, other, None).await.expect("writable"), Written::Done);
-    assert_eq!(seen(table.sweep(SHARD.count).await.expect("readable")).holder, "");
-    let sweep = table.sweep(3).await.expect("readable");
-    assert!(sweep.leases.is_empty(), "another set of shards has leases of its own");
+    assert_eq!(seen(table.sweep().await.expect("readable")).holder, "");
+    let another = ShardId { count: 3, ..SHARD };
+    assert!(table.take(another, None, "three").await.expect("writable").is_some(), "each set has leases of its own");
+    let sweep = table.sweep().await.expect("readable");
+    assert_eq!((sweep.leases.len(), sweep.leases[&another].holder.as_str()), (2, "three"));
 }
 
 #[tokio::test]
@@ -66,11 +72,8 @@ async fn heartbeats_are_seen_until_the_farewell() {
     table.heartbeat("two", 1, 1).await.expect("writable");
     table.heartbeat("one", 1, 5).await.expect("writable");
     table.farewell("two").await.expect("writable");
-    let others = table.sweep(2).await.expect("readable");
-    assert!(others.runners.is_empty(), "another set of shards has runners of its own");
-    assert_eq!(others.strangers["runner#one"], Seen { holder: "one".to_owned(), counter: 5 });
-    let runners = table.sweep(1).await.expect("readable").runners;
-    assert_eq!(runners.into_iter().collect::<Vec<_>>(), [("one".to_owned(), 5)]);
+    let runners = table.sweep().await.expect("readable").runners;
+    assert_eq!(runners.into_iter().collect::<Vec<_>>(), [("one".to_owned(), Beat { shards: 1, counter: 5 })]);
 }
 
 #[tokio::test]
@@ -80,7 +83,7 @@ async fn the_watermark_follows_and_gaps_stay_until_accepted() {
     let marks = Watermarks::default();
     let holder: Arc<str> = "me".into();
     let term = Duration::from_secs(10);
-    let lease = Lease::take(&table, SHARD, None, &holder, term, &marks).await.expect("writable").expect("free");
+    let lease = Lease::take(&table, SHARD, None, &holder, term, &marks, &pulse()).await.expect("writable").expect("free");
     assert_eq!(lease.session().await, None);
     lease.put_session(record("s")).await.expect("held");
     let session: Arc<str> = "s".into();
@@ -101,8 +104,8 @@ async fn the_watermark_follows_and_gaps_stay_until_accepted() {
     // Another runner finds all of it.
     lease.release().await.expect("writable");
     assert!(lease.is_lost());
-    let seen = table.sweep(SHARD.count).await.expect("readable").leases.remove(&SHARD.id).expect("a lease");
-    let next = Lease::take(&table, SHARD, Some(&seen), &"next".into(), term, &marks).await.expect("writable");
+    let seen = table.sweep().await.expect("readable").leases.remove(&SHARD).expect("a lease");
+    let next = Lease::take(&table, SHARD, Some(&seen), &"next".into(), term, &marks, &pulse()).await.expect("writable");
     assert_eq!(next.expect("released").session().await, Some(written));
 }
 
@@ -111,7 +114,7 @@ async fn a_session_that_cannot_be_written_holds_up_no_renewal() {
     let aws = Aws::new("held-up").await;
     let table = aws.table(system_clock());
     let term = Duration::from_secs(10);
-    let lease = Lease::take(&table, SHARD, None, &"me".into(), term, &Watermarks::default()).await;
+    let lease = Lease::take(&table, SHARD, None, &"me".into(), term, &Watermarks::default(), &pulse()).await;
     let lease = lease.expect("writable").expect("free");
     aws.dynamo.delete_table().table_name(&aws.name).send().await.expect("deleted");
     let writing = lease.put_session(record("s"));
@@ -129,10 +132,10 @@ async fn a_lost_lease_is_noticed_and_forbids_connecting() {
     let table = aws.table(system_clock());
     let marks = Watermarks::default();
     let term = Duration::from_secs(10);
-    let lease = Lease::take(&table, SHARD, None, &"me".into(), term, &marks).await.expect("writable").expect("free");
+    let lease = Lease::take(&table, SHARD, None, &"me".into(), term, &marks, &pulse()).await.expect("writable").expect("free");
     assert!(lease.is_fresh() && lease.fresh().await.is_ok());
     let seen = Seen { holder: "me".to_owned(), counter: 1 };
-    let thief = Lease::take(&table, SHARD, Some(&seen), &"thief".into(), term, &marks).await.expect("writable");
+    let thief = Lease::take(&table, SHARD, Some(&seen), &"thief".into(), term, &marks, &pulse()).await.expect("writable");
     assert!(thief.is_some());
     lease.renew().await.expect("the table answers");
     tokio::time::timeout(Duration::from_secs(5), lease.lost()).await.expect("noticed");

@@ -4,6 +4,7 @@ mod exactness;
 mod faults;
 mod leases;
 mod process;
+mod resharding;
 mod sending;
 mod sets;
 mod support;

@@ -4,14 +4,12 @@ use std::path::Path;
 use std::process::Stdio;
 
 use guildhall_discord_double::Double;
-use guildhall_domain::PriorityClass;
+use guildhall_domain::{PriorityClass, ShardId};
 use guildhall_runtime::system_clock;
 use guildhall_test_kit::{services, until};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 
-use crate::support::{Aws, Ingest, PATIENCE, counts, double, read, traffic, variables};
+use crate::support::{Aws, Ingest, PATIENCE, counts, double, free_address, get, read, traffic, variables};
 
 fn start(double: &Double, aws: &Aws, queues: &[String], journal: &Path, admin: &str) -> Child {
     Command::new(env!("CARGO_BIN_EXE_gateway-runner"))
@@ -25,22 +23,13 @@ fn start(double: &Double, aws: &Aws, queues: &[String], journal: &Path, admin: &
         .expect("the binary starts")
 }
 
-async fn get(address: &str, path: &str) -> Option<String> {
-    let mut stream = TcpStream::connect(address).await.ok()?;
-    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.ok()?;
-    let mut response = String::new();
-    stream.read_to_string(&mut response).await.ok()?;
-    Some(response)
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_five_times_and_stopped_gently_at_the_end() {
     let aws = Aws::new("process").await;
     let queues = [aws.create_queue("0").await];
     let double = double(1, 3).await;
     let disk = tempfile::tempdir().expect("a folder");
-    let free = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("bound").to_string();
+    let free = free_address().await;
     let mut runner = start(&double, &aws, &queues, disk.path(), &free);
     counts("a session", &double, |counts| counts.identifies == 1).await;
     traffic(&double, 6_000, 1_500.0);
@@ -82,8 +71,8 @@ async fn killed_five_times_and_stopped_gently_at_the_end() {
     ingest.equals_ledger(&aws, &queues, &double).await;
     assert_eq!((double.gateway().counts().identifies, ingest.gaps.len()), (1, 0));
     assert!(ingest.received.contains(&PriorityClass::Low));
-    let sweep = aws.table(system_clock()).sweep(1).await.expect("readable");
-    assert_eq!(sweep.leases[&0].holder, "", "handed over");
+    let sweep = aws.table(system_clock()).sweep().await.expect("readable");
+    assert_eq!(sweep.leases[&ShardId { id: 0, count: 1 }].holder, "", "handed over");
     let stopped = format!("-{id}-");
     assert!(!sweep.runners.keys().any(|holder| holder.contains(&stopped)), "a farewell: {:?}", sweep.runners);
 }

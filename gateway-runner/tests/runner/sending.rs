@@ -1,5 +1,13 @@
 //! From the journal to a real queue.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use axum::{Json, Router};
 use guildhall_domain::{PriorityClass, ShardId};
 use guildhall_gateway_runner::journal::{Entry, Journal};
 use guildhall_gateway_runner::send::Sender;
@@ -113,4 +121,103 @@ async fn what_waited_for_the_queue_is_sent_most_urgent_first_and_then_forgotten(
     assert!(classes[..8].iter().all(|class| *class == b'0'), "{bodies:?}");
     until("everything accepted", PATIENCE, || async { (marks.mark("s") == Some(MARK)).then_some(()) }).await;
     assert_eq!(journal.fetch(0, 10, 1 << 20, vec![]).await.expect("usable"), []);
+}
+
+/// What speaks SQS's protocol, slowly, and keeps book of its calls.
+#[derive(Default)]
+struct SlowQueue {
+    under_way: AtomicUsize,
+    most: AtomicUsize,
+    calls: Mutex<Vec<Vec<String>>>,
+    refusing: AtomicBool,
+}
+
+impl SlowQueue {
+    async fn answer(State(queue): State<Arc<Self>>, call: String) -> Response {
+        let call: serde_json::Value = serde_json::from_str(&call).expect("JSON");
+        let under_way = queue.under_way.fetch_add(1, Ordering::SeqCst) + 1;
+        queue.most.fetch_max(under_way, Ordering::SeqCst);
+        tokio::time::timeout(Duration::from_millis(40), std::future::pending::<()>()).await.expect_err("it takes a while");
+        queue.under_way.fetch_sub(1, Ordering::SeqCst);
+        if queue.refusing.load(Ordering::SeqCst) {
+            return (StatusCode::SERVICE_UNAVAILABLE, "away").into_response();
+        }
+        let entries = call["Entries"].as_array().expect("entries");
+        let bodies = entries.iter().map(|entry| entry["MessageBody"].as_str().expect("a body").to_owned()).collect();
+        queue.calls.lock().expect("not poisoned").push(bodies);
+        let taken: Vec<_> = entries
+            .iter()
+            .map(|entry| serde_json::json!({ "Id": entry["Id"], "MessageId": "m", "MD5OfMessageBody": "0" }))
+            .collect();
+        Json(serde_json::json!({ "Successful": taken, "Failed": [] })).into_response()
+    }
+
+    async fn listen(self: Arc<Self>, tasks: &mut JoinSet<()>) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("bound"));
+        let router = Router::new().fallback(Self::answer).with_state(self);
+        tasks.spawn(async move { axum::serve(listener, router).await.expect("it serves") });
+        url
+    }
+}
+
+#[tokio::test]
+async fn a_backlog_is_drained_by_several_calls_at_a_time_and_an_outage_meets_one() {
+    const ENVELOPES: i64 = 1_200;
+    let queue = Arc::new(SlowQueue::default());
+    let mut tasks = JoinSet::new();
+    let url = queue.clone().listen(&mut tasks).await;
+    let disk = tempfile::tempdir().expect("a folder");
+    let (journal, _, _thread) = Journal::open(disk.path(), 1 << 24, "me", 1, at(1)).expect("opens");
+    let marks = Watermarks::default();
+    let session = "s".into();
+    marks.begin(&session, Mark { seq: 0, at: at(1) });
+    for id in 1..=ENVELOPES {
+        let class = PriorityClass::ALL[usize::try_from(id % 4).expect("small")];
+        let first_event = Some(id.cast_unsigned());
+        marks.submitted(&session, id, first_event, at(1), Some(MARK));
+        let (shard, session, body) = (ShardId { id: 0, count: 1 }, session.clone(), format!("{}:{id:04}", class.code()));
+        journal.append(Entry { id, class, shard, session, first_event, first_at: at(1), body }, MARK).await.expect("kept");
+    }
+    let aws = aws_config::from_env()
+        .endpoint_url(&url)
+        .region(aws_config::Region::new("us-east-1"))
+        .credentials_provider(aws_sdk_sqs::config::Credentials::new("test", "test", None, None, "test"))
+        .load()
+        .await;
+    let sender = Sender {
+        sqs: Sqs::from_config(&aws),
+        queue_url: format!("{url}/q"),
+        partition: 0,
+        journal: journal.clone(),
+        marks: marks.clone(),
+    };
+    queue.refusing.store(true, Ordering::SeqCst);
+    let mut sending = JoinSet::new();
+    sending.spawn(sender.run());
+    until("an outage to be noticed", PATIENCE, || async { (queue.most.load(Ordering::SeqCst) > 1).then_some(()) }).await;
+    until("one call at a time", PATIENCE, || async {
+        // Those that were under way when it began have ended, with the client's own repetitions.
+        queue.most.store(0, Ordering::SeqCst);
+        let seen = tokio::time::timeout(Duration::from_secs(2), async {
+            until("a call", PATIENCE, || async { (queue.most.load(Ordering::SeqCst) > 1).then_some(()) }).await;
+        });
+        seen.await.is_err().then_some(())
+    })
+    .await;
+    queue.refusing.store(false, Ordering::SeqCst);
+    until("everything accepted", PATIENCE, || async { (marks.mark("s") == Some(MARK)).then_some(()) }).await;
+    assert_eq!(journal.fetch(0, 10, 1 << 20, vec![]).await.expect("usable"), []);
+    let most = queue.most.load(Ordering::SeqCst);
+    assert!((4..=8).contains(&most), "{most} calls at a time");
+    let calls = std::mem::take(&mut *queue.calls.lock().expect("not poisoned"));
+    let bodies: Vec<_> = calls.iter().flatten().collect();
+    assert_eq!(bodies.iter().collect::<std::collections::BTreeSet<_>>().len(), bodies.len(), "nothing twice");
+    assert_eq!((bodies.len(), calls.len()), (1_200, 120), "in whole batches");
+    // The most urgent first, but for the calls that were under way together.
+    let classes: Vec<_> = calls.iter().map(|call| call[0].as_bytes()[0]).collect();
+    for (place, class) in classes.iter().enumerate() {
+        let earlier = classes[..place.saturating_sub(8)].iter().all(|before| before <= class);
+        assert!(earlier, "{} went before {}", char::from(classes[place]), place);
+    }
 }

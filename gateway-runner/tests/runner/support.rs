@@ -6,19 +6,25 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use aws_config::SdkConfig;
-use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
+use aws_sdk_dynamodb::types::{AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
+use guildhall_discord_double::gateway::GatewaySettings;
 use guildhall_discord_double::{Config as DoubleConfig, Double, GuildPlan};
-use guildhall_domain::{ChannelId, Clock, EventKind, GuildId, PriorityClass, Timestamp, UserId};
+use guildhall_domain::{ChannelId, ClassMap, Clock, EventKind, GuildId, PriorityClass, Timestamp, UserId};
 use guildhall_gateway_runner::lease::Table;
 use guildhall_gateway_runner::{Config, run_with};
 use guildhall_runtime::system_clock;
 use guildhall_test_kit::{services, until};
 use guildhall_wire::{CoverageGap, Event, EventBody};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// How long a condition may take on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The bot.
+pub(crate) const APPLICATION: &str = "1100000000000000001";
 
 /// A table and queues of one test.
 pub(crate) struct Aws {
@@ -51,13 +57,15 @@ impl Aws {
     }
 
     async fn create_table(&self) {
-        let key = AttributeDefinition::builder().attribute_name("pk").attribute_type(ScalarAttributeType::S).build();
-        let hash = KeySchemaElement::builder().attribute_name("pk").key_type(KeyType::Hash).build();
+        let named = |name| AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S);
+        let key = |name, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind);
         self.dynamo
             .create_table()
             .table_name(&self.name)
-            .attribute_definitions(key.expect("complete"))
-            .key_schema(hash.expect("complete"))
+            .attribute_definitions(named("pk").build().expect("complete"))
+            .attribute_definitions(named("sk").build().expect("complete"))
+            .key_schema(key("pk", KeyType::Hash).build().expect("complete"))
+            .key_schema(key("sk", KeyType::Range).build().expect("complete"))
             .billing_mode(BillingMode::PayPerRequest)
             .send()
             .await
@@ -65,12 +73,34 @@ impl Aws {
     }
 
     pub(crate) fn table(&self, clock: Clock) -> Table {
-        Table::new(self.dynamo.clone(), self.name.clone(), clock)
+        Table::new(self.dynamo.clone(), self.name.clone(), APPLICATION, clock)
     }
 
     pub(crate) async fn create_queue(&self, suffix: &str) -> String {
         let created = self.sqs.create_queue().queue_name(format!("{}-{suffix}", self.name)).send().await;
         created.expect("the queue is created").queue_url.expect("it has a URL")
+    }
+
+    /// The keys of the table's items that begin so.
+    pub(crate) async fn items(&self, prefix: &str) -> Vec<String> {
+        let scanned = self.dynamo.scan().table_name(&self.name).consistent_read(true).send().await;
+        let text = |item: &HashMap<String, AttributeValue>| {
+            let values = item.values().filter_map(|value| value.as_s().ok());
+            values.filter(|value| value.starts_with(prefix)).map(String::clone).next()
+        };
+        scanned.expect("readable").items().iter().filter_map(text).collect()
+    }
+
+    /// Gives every session in the table this address.
+    pub(crate) async fn set_resume_url(&self, url: &str) {
+        let scanned = self.dynamo.scan().table_name(&self.name).consistent_read(true).send().await.expect("readable");
+        for mut item in scanned.items.unwrap_or_default() {
+            if item.contains_key("resume_url") {
+                item.insert("resume_url".to_owned(), AttributeValue::S(url.to_owned()));
+                let put = self.dynamo.put_item().table_name(&self.name).set_item(Some(item)).send();
+                put.await.expect("writable");
+            }
+        }
     }
 
     /// Receives and deletes up to ten messages.
@@ -88,8 +118,14 @@ impl Aws {
 
 /// A double with small guilds on the system's clock.
 pub(crate) async fn double(shards: u32, guilds: u32) -> Double {
+    double_with(shards, guilds, GatewaySettings::default()).await
+}
+
+/// As [`double`], with a gateway of these settings.
+pub(crate) async fn double_with(shards: u32, guilds: u32, gateway: GatewaySettings) -> Double {
     let config = DoubleConfig {
         shards,
+        gateway,
         max_concurrency: 16,
         guilds: (0..guilds).map(|number| GuildPlan::new(&format!("Guild {number}"), 60, 5, 3)).collect(),
         ..DoubleConfig::new(7, system_clock())
@@ -101,13 +137,15 @@ pub(crate) async fn double(shards: u32, guilds: u32) -> Double {
 pub(crate) fn variables(double: &Double, aws: &Aws, queues: &[String], journal: &Path) -> Vec<(&'static str, String)> {
     vec![
         ("DISCORD_TOKEN", "double.bot.token".to_owned()),
-        ("DISCORD_APPLICATION_ID", "1100000000000000001".to_owned()),
+        ("DISCORD_APPLICATION_ID", APPLICATION.to_owned()),
         ("DISCORD_API_URL", double.base_url()),
         ("EVENT_QUEUE_URLS", queues.join(",")),
         ("COORDINATION_TABLE", aws.name.clone()),
         ("RUNNER_JOURNAL_DIR", journal.display().to_string()),
         ("RUNNER_ADMIN_ADDR", "127.0.0.1:0".to_owned()),
         ("RUNNER_LEASE_TERM_MS", "3000".to_owned()),
+        ("RUNNER_RESHARD_QUIET_MS", "1500".to_owned()),
+        ("RUNNER_RESHARD_FORCE_MS", "20000".to_owned()),
         ("RUNNER_HOLDER_ID", format!("test-{}", journal.file_name().expect("a name").display())),
     ]
 }
@@ -166,22 +204,33 @@ pub(crate) struct Ingest {
     pub(crate) sessions: BTreeSet<String>,
     pub(crate) envelopes: usize,
     pub(crate) received: Vec<PriorityClass>,
+    /// Maps beside those that the product knows.
+    pub(crate) class_maps: Vec<ClassMap>,
+    /// Session → the map its envelopes were made under.
+    pub(crate) map_of: BTreeMap<String, BTreeSet<u16>>,
 }
 
 impl Ingest {
+    fn class_map(&self, version: u16) -> ClassMap {
+        let own = self.class_maps.iter().copied().find(|map| map.version() == version);
+        own.or_else(|| ClassMap::of(version)).expect("a known map")
+    }
+
     pub(crate) fn take(&mut self, body: &str) {
         let envelope = guildhall_wire::decode(body).expect("an envelope");
         self.envelopes += 1;
         self.received.push(envelope.class);
         self.sessions.insert(envelope.session_id.clone());
+        self.map_of.entry(envelope.session_id.clone()).or_default().insert(envelope.class_map);
         for gap in envelope.gaps {
             if !self.gaps.contains(&gap) {
                 self.gaps.push(gap);
             }
         }
+        let map = self.class_map(envelope.class_map);
         let covered = self.covered.entry((envelope.session_id.clone(), envelope.class)).or_default();
         for event in &envelope.events {
-            assert_eq!(guildhall_gateway_runner::project::class_of(&event.body), envelope.class);
+            assert_eq!(guildhall_gateway_runner::project::class_of(map, &event.body), envelope.class);
             let identity = (envelope.session_id.clone(), event.seq, event.index);
             if covered.contains(&event.seq) {
                 // The same event again, apart from the time of reading where Discord gives none.
@@ -266,4 +315,19 @@ pub(crate) fn traffic(double: &Double, events: u64, per_second: f64) {
 
 pub(crate) const fn at(secs: i64) -> Timestamp {
     Timestamp::from_secs(secs)
+}
+
+/// An address nobody listens on.
+pub(crate) async fn free_address() -> String {
+    TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("bound").to_string()
+}
+
+/// What a probe gets.
+pub(crate) async fn get(address: &str, path: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(address).await.ok()?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.ok()?;
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.ok()?;
+    Some(response)
 }

@@ -154,7 +154,11 @@ async fn create_table(aws: &Aws, name: &str) -> anyhow::Result<()> {
         .attribute_definitions(
             AttributeDefinition::builder().attribute_name("pk").attribute_type(ScalarAttributeType::S).build()?,
         )
+        .attribute_definitions(
+            AttributeDefinition::builder().attribute_name("sk").attribute_type(ScalarAttributeType::S).build()?,
+        )
         .key_schema(KeySchemaElement::builder().attribute_name("pk").key_type(KeyType::Hash).build()?)
+        .key_schema(KeySchemaElement::builder().attribute_name("sk").key_type(KeyType::Range).build()?)
         .send()
         .await;
     match created {

@@ -2,6 +2,8 @@
 //!
 //! **Invariant:** an event is counted once, however many sessions it went to, and only if at least one took it into its
 //! stream; what nobody was subscribed to was never delivered and is not counted.
+//! **Invariant:** a guild that is introduced to a new session while a session of another set of shards follows it is no
+//! event; both sets are told the same from then on.
 //! **Invariant:** what a session still held when it was lost for good is recorded with the session, so that every event
 //! a client missed is attributed to one.
 

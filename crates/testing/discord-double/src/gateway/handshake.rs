@@ -64,13 +64,23 @@ impl Gateway {
         session.await_guilds(&guilds);
         self.hub_mut().add(Arc::clone(&session));
         for guild in guilds {
-            (self.0.community.guild_create)(guild, large, &mut |event| {
+            (self.0.community.guild_create)(guild, large, &mut |mut event| {
                 session.open_guild(guild);
+                if self.is_known_elsewhere(guild, count) {
+                    event.counts.clear();
+                }
                 self.append(&session, event);
             });
             session.open_guild(guild);
         }
         Ok(())
+    }
+
+    /// Whether another set of shards is being told of the guild's events: then a GUILD_CREATE that introduces the guild to
+    /// a session beside it is nothing that happened.
+    fn is_known_elsewhere(&self, guild: GuildId, count: u32) -> bool {
+        let hub = self.hub();
+        hub.receivers(Some(guild)).any(|session| session.shard.count != count && session.is_connected())
     }
 
     /// `address` is the number in the address the connection was opened at, if it was a session's.

@@ -271,6 +271,11 @@ impl Session {
         if healthy { state.last() - state.sent } else { 0 }
     }
 
+    /// Whether a connection carries the session.
+    pub(super) fn is_connected(&self) -> bool {
+        self.state().link.is_some()
+    }
+
     /// The session for the control API.
     pub(super) fn info(&self) -> SessionInfo {
         let state = self.state();

@@ -1,0 +1,174 @@
+//! Which guilds are cut now.
+//!
+//! **Invariant:** a guild is cut without a gap only where its two streams are aligned, or where neither carried anything
+//! of it for longer than two sessions' deliveries are ever apart, on connections that were alive behind that.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use guildhall_domain::{GuildId, ShardId, Timestamp};
+use guildhall_wire::CoverageGap;
+use tokio::time::Instant;
+
+use super::record::{Cut, Gap, Position, Record, Rest};
+use super::{Cutover, State, Stream};
+
+/// An event's own time may be a little before that of another one that arrived earlier.
+const REORDERING_MILLIS: i64 = 2_000;
+
+impl Cutover {
+    /// The record as it should be now, when that is another one than it is. `wall` is the present for people, and
+    /// `safe` the time up to which the old session's events are surely counted.
+    pub(super) fn decide(&self, now: Instant, wall: Timestamp, safe: Option<Timestamp>) -> Option<Record> {
+        let mut state = self.lock();
+        let record = state.record.clone()?;
+        if record.is_complete() {
+            return state.lost_late(record, wall, safe);
+        }
+        match &record.rest {
+            // Nothing was begun: the new sessions report the loss as any session does that replaces a lost one.
+            None if state.old_lost && state.untouched => {
+                let nowhere = Position { session: "".into(), seq: 0 };
+                let before = state.new.keys().map(|shard| (*shard, nowhere.clone())).collect();
+                Some(Record { rest: Some(Rest { after: state.old.read, before, gap: None }), ..record })
+            }
+            None if state.old_lost => {
+                let shards = state.new.keys().copied().collect();
+                state.stopped = Some(now);
+                Some(state.stop(record, safe.unwrap_or(wall), true, shards))
+            }
+            None => {
+                if !state.are_together(now, self.timing.quiet) {
+                    return None;
+                }
+                let together = *state.together.get_or_insert(now);
+                let (cuts, left) = self.ready(&state, &record, now);
+                let mut next = record;
+                next.cuts.extend(cuts);
+                if left.is_empty() && state.is_proven(together + self.timing.quiet) {
+                    next.rest = Some(Rest { after: state.old.read, before: state.positions(), gap: None });
+                    return Some(next);
+                }
+                if together + self.timing.force <= now && !left.is_empty() {
+                    let shards = left.iter().map(|guild| ShardId::for_guild(*guild, self.target).id).collect();
+                    tracing::warn!(
+                        shard = %self.shard,
+                        guilds = left.len(),
+                        "nothing tells where these guilds' two streams meet; they are cut with a gap"
+                    );
+                    state.stopped = Some(now);
+                    return Some(state.stop(next, wall, false, shards));
+                }
+                (next.cuts.len() > state.record.as_ref().map_or(0, |record| record.cuts.len())).then_some(next)
+            }
+            // Stopped: the new sessions go on from where the old one's last event must have been delivered to them too.
+            Some(_) => {
+                let stopped = *state.stopped.get_or_insert(now);
+                let settled = |stream: &Stream| stream.is_settled(now, self.timing.quiet) && stream.is_introduced(now);
+                let arrived = state.new.values().all(settled);
+                let proven = state.new.values().all(|stream| stream.is_proven(stopped + self.timing.quiet, state.round));
+                (arrived && proven).then(|| {
+                    let before = state.positions();
+                    let mut next = record;
+                    if let Some(rest) = &mut next.rest {
+                        rest.before = before;
+                        if let Some(gap) = &mut rest.gap {
+                            gap.to = wall;
+                        }
+                    }
+                    next
+                })
+            }
+        }
+    }
+
+    /// The guilds that can be cut, and those that cannot yet.
+    fn ready(&self, state: &State, record: &Record, now: Instant) -> (BTreeMap<GuildId, Cut>, Vec<GuildId>) {
+        let mut cuts = BTreeMap::new();
+        let mut left = Vec::new();
+        for (guild, tracked) in &state.tracks {
+            if record.cuts.contains_key(guild) {
+                continue;
+            }
+            let shard = ShardId::for_guild(*guild, self.target).id;
+            let stream = state.new.get(&shard);
+            let quiet = tracked.active_at + self.timing.quiet;
+            let can = tracked.track.is_aligned() || (quiet <= now && state.is_proven(quiet));
+            match stream.and_then(Stream::position).filter(|_| can) {
+                Some(before) => drop(cuts.insert(*guild, Cut { after: state.old.read, before })),
+                None => left.push(*guild),
+            }
+        }
+        (cuts, left)
+    }
+}
+
+impl State {
+    /// Whether all streams flow and the new sessions have introduced their guilds.
+    fn are_together(&mut self, now: Instant, quiet: Duration) -> bool {
+        let new = self.new.values().all(|stream| stream.is_settled(now, quiet) && stream.is_introduced(now));
+        let together = new && self.old.is_settled(now, quiet);
+        if !together {
+            self.together = None;
+        }
+        together
+    }
+
+    /// Whether all connections were alive at some time after `since` and hold nothing that waits to be read.
+    fn is_proven(&self, since: Instant) -> bool {
+        self.old.is_proven(since, self.round) && self.new.values().all(|stream| stream.is_proven(since, self.round))
+    }
+
+    fn positions(&self) -> BTreeMap<u32, Position> {
+        self.new.iter().filter_map(|(shard, stream)| Some((*shard, stream.position()?))).collect()
+    }
+
+    /// A record that is complete, but whose old session was lost before all that it was to count could be replayed.
+    fn lost_late(&self, mut record: Record, wall: Timestamp, safe: Option<Timestamp>) -> Option<Record> {
+        let known = record.rest.as_ref()?.gap.as_ref().is_some_and(|gap| gap.lost);
+        let is_late = self.old_lost && !self.untouched && self.old.read < record.last_old();
+        if !is_late || known || record.finished {
+            return None;
+        }
+        let from = safe.unwrap_or(wall).plus_millis(-REORDERING_MILLIS);
+        let shards = self.new.keys().copied().collect();
+        record.rest.as_mut()?.gap = Some(Gap { after: self.old.read, from, to: wall, lost: true, shards });
+        Some(record)
+    }
+
+    fn stop(&self, mut record: Record, from: Timestamp, lost: bool, shards: BTreeSet<u32>) -> Record {
+        let gap = Gap { after: self.old.read, from: from.plus_millis(-REORDERING_MILLIS), to: from, lost, shards };
+        record.rest = Some(Rest { after: self.old.read, before: BTreeMap::new(), gap: Some(gap) });
+        record
+    }
+}
+
+impl Stream {
+    fn position(&self) -> Option<Position> {
+        Some(Position { session: self.session.clone()?, seq: self.read })
+    }
+
+    /// Whether a replay must be over: what it brings comes all at once, and the word that ends one may also be one of an
+    /// earlier connection's that is replayed.
+    fn is_settled(&self, now: Instant, quiet: Duration) -> bool {
+        self.live && self.live_since.is_some_and(|since| since + quiet <= now)
+    }
+
+    fn is_proven(&self, since: Instant, round: u64) -> bool {
+        self.live && self.fresh_at.is_some_and(|at| at >= since) && self.drained == Some(round)
+    }
+}
+
+/// The gap that a new shard has to report.
+pub(super) fn gap(record: &Record, shard: u32) -> Option<CoverageGap> {
+    let rest = record.rest.as_ref().filter(|_| record.is_complete())?;
+    let gap = rest.gap.as_ref().filter(|gap| gap.shards.contains(&shard))?;
+    // Only a session that was lost ends what went on in it; one that was stopped for some guilds goes on in the next.
+    let suffix = if gap.lost { "" } else { "#cut" };
+    Some(CoverageGap {
+        lost_session: format!("{}{suffix}", record.old_session),
+        after_seq: gap.after,
+        from: gap.from,
+        to: gap.to,
+    })
+}
