@@ -210,6 +210,36 @@ fn rules_and_dashboards_use_metrics_that_exist() {
 }
 
 #[test]
+fn the_exporter_brings_what_the_rules_use_and_nothing_else() {
+    let monitoring = repository::root().join("infra/monitoring");
+    let rules = fs::read_to_string(monitoring.join("rules/recording.yml")).expect("the rules");
+    let exporter =
+        fs::read_to_string(monitoring.join("cloudwatch-exporter.yml")).expect("the exporter's configuration");
+    let (_, own) = exporter.split_once("namespace: Guildhall").expect("the namespace");
+    let mut brought = BTreeSet::new();
+    for metric in own.split("- name: ").skip(1) {
+        let name = metric.lines().next().expect("a name");
+        let (_, statistic) = metric.split_once("statistics: [").expect("statistics");
+        let statistic = statistic.split(']').next().expect("one statistic").to_lowercase();
+        assert_eq!(
+            statistic == "sum",
+            metric.contains("nilToZero: true"),
+            "{name}: where nothing happened the sum is 0"
+        );
+        let declared = declared(name).unwrap_or_else(|| panic!("{name} is not in the catalogue"));
+        assert!(declared.sources.contains(&Source::Functions), "{name} is not in CloudWatch");
+        brought.insert(format!("aws_guildhall_{name}_{statistic}"));
+    }
+    let used: BTreeSet<_> = names_in(&rules).into_iter().filter(|name| name.starts_with("aws_guildhall_")).collect();
+    assert_eq!(brought, used);
+    let recorded_by_functions = CATALOGUE.iter().filter(|metric| metric.sources.contains(&Source::Functions));
+    for metric in recorded_by_functions {
+        let prefix = format!("aws_guildhall_{}_", metric.name);
+        assert!(used.iter().any(|name| name.starts_with(&prefix)), "{} does not reach the dashboards", metric.name);
+    }
+}
+
+#[test]
 fn calls_are_read_whole() {
     let text = format!(
         "metrics::counter{0}\"a_total\", \"b\" => name(1), \"a\" => \"x\".to_owned()).increment(1);\nmetrics::gauge{0}\"g\").set(1.0);",

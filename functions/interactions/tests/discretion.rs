@@ -69,7 +69,7 @@ async fn nothing_that_people_or_operators_keep_to_themselves_is_printed() {
     }
 
     let log = std::fs::read_to_string(log).unwrap();
-    for said in ["interaction answered", "api_requests_total", "the cache is away", "requestId"] {
+    for said in ["interaction answered", "api_requests_total", "the cache is away", "requestId", "xrayTraceId"] {
         assert!(log.contains(said), "the log says enough to be looked at: {said}\n{log}");
     }
     for word in UNSPEAKABLE {
