@@ -2,12 +2,14 @@
 //!
 //! **Invariant:** a fault is staged to its end whatever it meets; what should not be so is in its outcome.
 
+mod cache;
 mod deliveries;
 mod gateway;
 mod holders;
 mod kills;
 mod outages;
 mod poison;
+mod resharding;
 
 use std::future::Future;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -56,8 +58,10 @@ faults! {
     "identify-budget" => gateway::identify_budget,
     "frozen-holder" => holders::frozen_holder,
     "clock-skew" => holders::clock_skew,
+    "redis-gone" => cache::redis_gone,
     "memory-limit" => holders::memory_limit,
     "disk-full" => holders::disk_full,
+    "resharding" => resharding::resharding,
 }
 
 /// Chance, the same for the same seed and fault.

@@ -83,7 +83,7 @@ impl fmt::Display for Row {
                 )?;
                 outcome.deviations.iter().try_for_each(|deviation| write!(f, "\n    {deviation}"))
             }
-            Err(error) => write!(f, "| {:<20} | FAILED after {took:.0} s: {error:?}", self.fault),
+            Err(error) => write!(f, "| {:<20} | FAILED after {took:.0} s: {error:#}", self.fault),
         }
     }
 }

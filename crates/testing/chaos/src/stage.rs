@@ -25,7 +25,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use self::runner::Runner;
-pub use self::start::Setup;
+pub use self::start::{Setup, through};
 use crate::function::Function;
 use crate::proxy::{Mode, Proxy};
 use crate::report::Outcome;
@@ -64,6 +64,8 @@ pub struct Stage {
 struct Expectation {
     /// Whether Discord drops sessions for good.
     lost_sessions: bool,
+    /// Sessions of earlier sets of shards.
+    earlier_sessions: u64,
 }
 
 impl Stage {
@@ -181,12 +183,27 @@ impl Stage {
     /// # Errors
     /// When something does not end in good order; deviations of the books are part of the outcome.
     pub async fn settle(mut self, recovery: Option<Duration>) -> anyhow::Result<Outcome> {
+        self.fall_silent().await?;
+        self.close(recovery).await
+    }
+
+    /// Ends the traffic, and the runners when they have read all of it.
+    ///
+    /// # Errors
+    /// When they do not read it, or do not end in good order.
+    pub async fn fall_silent(&mut self) -> anyhow::Result<()> {
         self.double.traffic().stop().await;
         self.read_to_the_end().await?;
         for runner in &mut self.runners {
             runner.stop().await?;
         }
-        self.close(recovery).await
+        Ok(())
+    }
+
+    /// The runners cut all guilds over to so many shards; more IDENTIFYs are in order.
+    pub fn resharded(&mut self, shards: u32) {
+        self.expectation.earlier_sessions += u64::from(self.setup.shards);
+        self.setup.shards = shards;
     }
 
     /// Waits until the runners have taken what Discord sent.

@@ -44,7 +44,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
         ],
     ),
     // Breaks the whole in every way, and compares the books.
-    ("chaos", &["devstack", "discord-double", "domain", "runtime", "store", "test-kit", "wire"]),
+    ("chaos", &["app", "devstack", "discord-double", "domain", "runtime", "store", "test-kit", "wire"]),
     // Measures each part beside its peers.
     ("bench", &["devstack", "discord", "domain", "queue", "runtime", "stats-ingest", "store", "test-kit", "wire"]),
     // The least programs, built with nothing that is measured.

@@ -59,8 +59,9 @@ pub(super) async fn killed_after_commit(context: &Context, name: &'static str) -
 
 /// The function is stopped in the middle of its transaction, past its time and the message's; later it goes on.
 pub(super) async fn ingest_timeout(context: &Context, name: &'static str) -> anyhow::Result<Outcome> {
+    // Short enough to pass, and long enough that a busy machine does not give up good messages.
     let setup =
-        Setup { visibility_secs: 4, function_timeout: Duration::from_secs(3), poison: 0, ..Setup::new(name, context) };
+        Setup { visibility_secs: 8, function_timeout: Duration::from_secs(6), poison: 0, ..Setup::new(name, context) };
     let stage = Stage::set(context, setup).await?;
     stage.traffic();
     stage.recovered().await?;
@@ -75,7 +76,7 @@ pub(super) async fn ingest_timeout(context: &Context, name: &'static str) -> any
         frozen.push(process);
     }
     // Past the message's time: others take it up meanwhile, and wait for the locks.
-    stage.hold(stage.span(60, 6)).await;
+    stage.hold(stage.span(60, 8)).await;
     for process in &frozen {
         signal(process.id(), Signal::CONT)?;
     }

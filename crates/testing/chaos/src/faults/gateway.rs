@@ -75,7 +75,7 @@ pub(super) async fn fatal_4004(context: &Context, name: &'static str) -> anyhow:
     loop {
         let mut fatal = 0.0;
         for runner in &mut stage.runners {
-            fatal += runner.process()?.metric("shard_fatal", "code=\"4004\"").await?;
+            fatal += runner.process()?.metric("shard_fatal_total", "code=\"4004\"").await?;
         }
         if fatal >= shards {
             break;

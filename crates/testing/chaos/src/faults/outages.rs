@@ -136,7 +136,8 @@ pub(super) async fn dynamodb_away(context: &Context, name: &'static str) -> anyh
     let away = stage.span(120, 0).max(stage.scale.lease_term * 2);
     stage.dynamodb(Mode::Cut);
     stage.hold(away).await;
-    ensure!(stage.connected() >= stage.scale.shards as usize, "what is connected goes on without the table");
+    let left = stage.connected();
+    ensure!(left >= stage.scale.shards as usize, "only {left} shards go on without the table: {}", stage.words());
     stage.double.gateway().misbehave(GatewayFault::DropConnections { shard: Some(0) });
     let waiting = || !stage.double.gateway().sessions().iter().any(|s| s.shard.id == 0 && s.connected);
     eventually("the connection to end", stage.scale.patience, || async { Ok(waiting().then_some(())) }).await?;

@@ -27,7 +27,7 @@ impl Stage {
         if counts.token_resets > 0 || counts.identifies_too_soon > 0 {
             books.deviations.push(format!("the limits of IDENTIFY were not kept: {counts:?}"));
         }
-        let sessions = u64::from(self.setup.shards);
+        let sessions = u64::from(self.setup.shards) + self.expectation.earlier_sessions;
         if !self.expectation.lost_sessions && (counts.identifies != sessions || books.gaps > 0) {
             books
                 .deviations

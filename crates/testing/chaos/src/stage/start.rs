@@ -190,12 +190,12 @@ impl Stage {
             stop,
             sources,
             began: Instant::now(),
-            expectation: Expectation { lost_sessions: false },
+            expectation: Expectation { lost_sessions: false, earlier_sessions: 0 },
         })
     }
 
     /// What the runners said last.
-    pub(super) fn words(&self) -> String {
+    pub fn words(&self) -> String {
         self.runners.iter().map(Runner::words).collect::<Vec<_>>().join("\n")
     }
 }
@@ -226,7 +226,10 @@ fn double(context: &Context, setup: &Setup) -> DoubleConfig {
 }
 
 /// A connection string with `{}` where the server was, and the server.
-fn through(url: &str) -> anyhow::Result<(String, String)> {
+///
+/// # Errors
+/// When it is no connection string.
+pub fn through(url: &str) -> anyhow::Result<(String, String)> {
     let (scheme, rest) = url.split_once("://").context("the database's address is not a URL")?;
     let (authority, path) = rest.split_once('/').context("the database's address names no database")?;
     let (user, server) = authority.rsplit_once('@').map_or(("", authority), |(user, server)| (user, server));
