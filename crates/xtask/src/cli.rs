@@ -25,10 +25,6 @@ usage: cargo xtask <command>
   redrive --from URL --to URL [--folder DIR] [--dry-run]
                                        puts dead letters back that can be counted; see docs/operations.md
   sam-local [--install-docker]         every function in a container, by `sam local invoke` with its event
-  chaos [--seed N] [--minutes M] [--only FAULT] [--short]
-                                       breaks everything, and compares the counts with what was sent
-  redrive --from URL --to URL [--folder DIR] [--dry-run]
-                                       puts dead letters back that can be counted; see docs/operations.md
   sqlx-prepare [--check]               writes (or checks) the offline data of the compile-time checked queries";
 
 #[derive(Debug, Default, PartialEq)]
