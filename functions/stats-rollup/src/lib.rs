@@ -105,6 +105,7 @@ async fn watch(db: &mut PgConnection, now: Timestamp) -> Result<(), StoreError> 
     let Health { connections_used, connections_max, counted_at } = guildhall_store::health(db).await?;
     metrics::gauge!("db_connections_used").set(f64::from(connections_used));
     metrics::gauge!("db_connections_max").set(f64::from(connections_max));
+    metrics::gauge!("db_connections_ratio").set(f64::from(connections_used) / f64::from(connections_max.max(1)));
     if let Some(counted_at) = counted_at {
         let millis = now.millis_since(counted_at).max(0);
         metrics::gauge!("ingest_idle_seconds").set(float(millis.unsigned_abs()) / 1_000.0);

@@ -208,6 +208,7 @@ pub const CATALOGUE: &[Metric] = &[
     seconds("db_query_duration_seconds", QUERY, &["query"], FUNCTIONS, "What a call of the store took"),
     gauge("db_connections_used", Unit::Count, &[], FUNCTIONS, "Connections of clients to the database"),
     gauge("db_connections_max", Unit::Count, &[], FUNCTIONS, "Connections the database allows"),
+    gauge("db_connections_ratio", Unit::Count, &[], FUNCTIONS, "The share of them that is used, for CloudWatch's alarm"),
     gauge("snapshots_left", Unit::Count, &[], FUNCTIONS, "Hours whose snapshot waits for the rollup"),
     counter("redis_operations_total", &["operation", "outcome"], FUNCTIONS, "Operations of the cache"),
     gauge("cache_memory_used_bytes", Unit::Bytes, &[], DEVSTACK, "Memory the cache uses"),
