@@ -61,6 +61,8 @@ use watermark::Watermarks;
 
 /// How long a hand-over waits for SQS to take the rest.
 const DRAIN: Duration = Duration::from_secs(15);
+/// Attempts to ask Discord before a set of shards that is settled begins without its answer.
+const PATIENCE_WITH_DISCORD: u32 = 3;
 /// How long the journal's thread may take to write what it was told.
 const JOIN: Duration = Duration::from_secs(2);
 /// How often gauges that nobody updates by himself are read.
@@ -206,18 +208,20 @@ async fn discover(
     stop: &CancellationToken,
 ) -> anyhow::Result<Option<Start>> {
     let mut pause = Duration::from_secs(1);
-    loop {
+    for attempt in 1_u32.. {
         match discovery.fetch(Duration::ZERO).await {
             Ok(gateway) => return Ok(Some(Start { url: Some(gateway.url), shards: gateway.shards })),
             Err(error @ DiscoveryError::Unauthorized) => return Err(error.into()),
             Err(error) => tracing::error!(error = chain(&error), "cannot learn from Discord where to connect"),
         }
         match table.pin().await {
-            Ok(Some(pin)) => {
+            Ok(Some(pin)) if attempt >= PATIENCE_WITH_DISCORD => {
                 tracing::warn!(shards = pin.count, "going on without Discord's answer, with the shards that are pinned");
-                return Ok(Some(Start { url: None, shards: pin.count }));
+                // A stand-in for the API is one for the gateway as well: Discord's own must not hear of its token.
+                let url = config.api_url.strip_prefix("http://").map(|host| format!("ws://{host}"));
+                return Ok(Some(Start { url, shards: pin.count }));
             }
-            Ok(None) => {}
+            Ok(_) => {}
             Err(error) => tracing::error!(error = %error, "cannot learn how many shards are pinned"),
         }
         tokio::select! {
@@ -225,6 +229,7 @@ async fn discover(
             () = tokio::time::sleep(pause) => pause = (pause * 2).min(Duration::from_secs(30)),
         }
     }
+    Ok(None)
 }
 
 fn dynamo(aws: &SdkConfig, term: Duration) -> aws_sdk_dynamodb::Client {

@@ -135,9 +135,11 @@ async fn apply(pool: &PgPool, part: &[Message], now: Timestamp) -> Result<Applie
 
 /// Ends what held the locks, if it is stuck for good; says how many there were.
 async fn end_stuck(pool: &PgPool) -> u64 {
-    let ended = async { ingest::end_stuck(&mut *pool.acquire().await?).await.map_err(Into::into) };
-    let ended: Result<u64, StoreError> = ended.await;
-    match ended {
+    let ended = async {
+        let mut db = pool.acquire().await?;
+        ingest::end_stuck(&mut db).await
+    };
+    match ended.await {
         Ok(0) => 0,
         Ok(ended) => {
             tracing::warn!(ended, "transactions whose functions had gone were ended");

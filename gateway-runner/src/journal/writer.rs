@@ -233,7 +233,7 @@ impl Writer {
             Ok(())
         })?;
         self.accepted.clear();
-        self.freed(applied);
+        self.freed(&applied);
         let mut grew = false;
         for command in self.backlog.drain(..) {
             match command {
@@ -262,7 +262,7 @@ impl Writer {
                 some.iter().try_for_each(|id| applied.delete(&writer.store, *id).map(drop))
             });
             match deleted {
-                Ok(applied) => self.freed(applied),
+                Ok(applied) => self.freed(&applied),
                 Err(error) => {
                     self.accepted.extend(some);
                     self.accepted.append(&mut now);
@@ -289,7 +289,7 @@ impl Writer {
         result.map(|()| applied)
     }
 
-    fn freed(&mut self, applied: Applied) {
+    fn freed(&mut self, applied: &Applied) {
         let paid = applied.freed.min(self.debt);
         self.debt -= paid;
         self.room.add_permits(applied.freed - paid);
