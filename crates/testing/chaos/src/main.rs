@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use guildhall_chaos::engine;
 use guildhall_chaos::report::{HEAD, Row};
-use guildhall_chaos::scale::{Binaries, Context, LONGEST_OUTAGE, Scale, Services};
+use guildhall_chaos::scale::{Binaries, Context, FAKETIME, LONGEST_OUTAGE, Scale, Services};
 use guildhall_runtime::{Environment, system_clock, telemetry};
 use guildhall_test_kit::services;
 
@@ -54,7 +54,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         },
         binaries: Binaries::beside(&std::env::current_exe()?, cargo).await?,
         clock: system_clock(),
-        faketime: environment.optional("GUILDHALL_FAKETIME").map(Into::into),
+        faketime: environment.optional(FAKETIME).map(Into::into),
     };
     println!(
         "seed {}, {} things a second on {} shards, SQS away for {:?}",

@@ -8,6 +8,9 @@ use guildhall_domain::Clock;
 /// The longest outage of a full run, which every other duration is scaled with.
 pub const LONGEST_OUTAGE: Duration = Duration::from_secs(600);
 
+/// The variable with the path of `libfaketimeMT.so.1`.
+pub const FAKETIME: &str = "GUILDHALL_FAKETIME";
+
 /// The size of a run.
 #[derive(Debug, Clone)]
 pub struct Scale {
@@ -55,7 +58,8 @@ impl Scale {
             events_per_second: 150.0,
             kills: 6,
             shards: 8,
-            lease_term: Duration::from_millis(1_500),
+            // Short, and long enough for a busy emulator to renew eight leases in a third of it.
+            lease_term: Duration::from_secs(3),
             patience: Duration::from_secs(90),
             side_by_side: 4,
             poison_everywhere: false,
@@ -99,6 +103,6 @@ pub struct Context {
     pub binaries: Binaries,
     /// The present.
     pub clock: Clock,
-    /// `libfaketime.so.1`, where it is installed.
+    /// `libfaketimeMT.so.1`, where it is installed.
     pub faketime: Option<PathBuf>,
 }

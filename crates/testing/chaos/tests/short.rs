@@ -1,7 +1,7 @@
 //! Every fault, with outages of seconds.
 
 use guildhall_chaos::engine;
-use guildhall_chaos::scale::{Binaries, Context, Scale, Services};
+use guildhall_chaos::scale::{Binaries, Context, FAKETIME, Scale, Services};
 use guildhall_runtime::system_clock;
 use guildhall_test_kit::services;
 
@@ -17,7 +17,7 @@ async fn whatever_breaks_for_seconds_the_books_stay_exact() {
         },
         binaries: Binaries::beside(&this, env!("CARGO")).await.expect("the programs under test"),
         clock: system_clock(),
-        faketime: None,
+        faketime: Some(services::service(FAKETIME).into()),
     };
     let rows = engine::run(&context, engine::chosen(None).expect("all"), |row| println!("{row}")).await;
     let bad: Vec<_> = rows.iter().filter(|row| !row.is_good()).map(ToString::to_string).collect();

@@ -16,6 +16,9 @@ use tokio_util::sync::CancellationToken;
 /// How long what is left in a queue may keep a stop waiting.
 const DRAIN: Duration = Duration::from_secs(15);
 
+/// Between two looks into a queue that was empty while a batch waits for more: an emulator has other things to do.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// How messages are gathered and handed on.
 #[derive(Debug, Clone)]
 pub struct EventSource {
@@ -101,7 +104,7 @@ impl EventSource {
                 break;
             }
             if messages.is_empty() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                tokio::time::sleep(PAUSE).await;
             }
             deadline.get_or_insert_with(|| Instant::now() + self.window);
             batch.extend(messages.into_iter().filter_map(received));

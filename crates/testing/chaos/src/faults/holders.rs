@@ -46,7 +46,7 @@ async fn metric(stage: &mut Stage, runner: usize, name: &str, wanted: impl Fn(f6
 
 /// One runner's clock is ten minutes ahead of the database's, the other's ten minutes behind.
 pub(super) async fn clock_skew(context: &Context, name: &'static str) -> anyhow::Result<Outcome> {
-    let library = context.faketime.as_ref().context("libfaketime is not installed (GUILDHALL_FAKETIME)")?;
+    let library = context.faketime.as_ref().context("GUILDHALL_FAKETIME does not say where libfaketime is")?;
     let mut stage = Stage::dark(context, Setup::new(name, context)).await?;
     for (runner, offset) in stage.runners.iter_mut().zip(["+600s", "-600s"]) {
         runner.recipe.set("LD_PRELOAD", library.display().to_string());
