@@ -16,7 +16,7 @@ async fn the_binary_counts_an_envelope_once_and_names_poison() {
 
     let counted = host.invoke(&payload).await.unwrap();
     let again = host.invoke(&payload).await.unwrap();
-    payload["Records"][0]["body"] = json!("not an envelope");
+    payload["Records"][0]["body"] = json!("body-4713");
     let poison = host.invoke(&payload).await.unwrap();
 
     assert_eq!(counted, json!({ "batchItemFailures": [] }));
@@ -28,6 +28,7 @@ async fn the_binary_counts_an_envelope_once_and_names_poison() {
 
     // Each invocation has written its figures before it answered, the failing one too.
     let log = std::fs::read_to_string(log).unwrap();
+    assert!(!log.contains("body-4713"), "a body is printed: {log}");
     let figures: Vec<Value> =
         log.lines().filter(|line| line.contains("\"_aws\"")).map(|line| serde_json::from_str(line).unwrap()).collect();
     let sum = |name: &str| figures.iter().filter_map(|figures| figures[name].as_u64()).sum::<u64>();
