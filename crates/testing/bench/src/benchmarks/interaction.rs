@@ -79,7 +79,11 @@ pub(super) fn event(signer: &SigningKey, body: &str) -> Value {
             request.headers_mut().insert(name, value);
         }
     }
-    api_gateway_event(&request)
+    let mut event = api_gateway_event(&request);
+    // API Gateway states them twice, and some read only these.
+    let headers = event["headers"].as_object().cloned().unwrap_or_default();
+    event["multiValueHeaders"] = headers.into_iter().map(|(name, value)| (name, json!([value]))).collect();
+    event
 }
 
 /// The variables that the function needs, with a database of its own, which lives as long as what is returned.
