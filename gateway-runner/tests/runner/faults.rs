@@ -240,7 +240,10 @@ async fn a_budget_of_twenty_is_never_exceeded_by_two_runners_in_a_storm_of_inval
     let runners = [start(&one, &admins[0]), start(&two, &admins[1])];
     // Sessions are lost as fast as they begin, until every shard says until when it waits.
     until("every shard to wait for the next window", PATIENCE * 2, || async {
-        double.gateway().misbehave(GatewayFault::InvalidSession { shard: None, resumable: false });
+        for session in double.gateway().sessions().into_iter().filter(|session| session.connected) {
+            let shard = Some(session.shard.id);
+            double.gateway().misbehave(GatewayFault::InvalidSession { shard, resumable: false });
+        }
         let mut waiting = 0;
         for admin in &admins {
             let answer = crate::support::get(admin, "/readyz").await?;

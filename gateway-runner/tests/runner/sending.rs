@@ -206,7 +206,7 @@ async fn a_backlog_is_drained_by_several_calls_at_a_time_and_an_outage_meets_one
     })
     .await;
     queue.refusing.store(false, Ordering::SeqCst);
-    until("everything accepted", PATIENCE, || async { (marks.mark("s") == Some(MARK)).then_some(()) }).await;
+    tokio::time::timeout(PATIENCE, marks.drained("s")).await.expect("everything is accepted");
     assert_eq!(journal.fetch(0, 10, 1 << 20, vec![]).await.expect("usable"), []);
     let most = queue.most.load(Ordering::SeqCst);
     assert!((4..=8).contains(&most), "{most} calls at a time");
