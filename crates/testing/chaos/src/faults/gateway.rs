@@ -96,6 +96,7 @@ pub(super) async fn fatal_4004(context: &Context, name: &'static str) -> anyhow:
         runner.stop().await?;
     }
     for runner in &mut stage.runners {
+        runner.recipe.set("RUNNER_RETRY", "the token was mended");
         runner.start()?;
     }
     let recovery = stage.recovered().await?;
