@@ -17,8 +17,10 @@ const MOST: u64 = 8 * 1_024 * 1_024;
 /// The file that keeps the room.
 pub(super) struct Reserve {
     path: PathBuf,
+    /// How much it is meant to keep.
     bytes: u64,
-    held: bool,
+    /// How much it keeps.
+    held: u64,
 }
 
 impl Reserve {
@@ -26,43 +28,42 @@ impl Reserve {
     pub(super) fn new(folder: &Path, max_bytes: u64) -> Self {
         let path = folder.join(FILE);
         let bytes = (max_bytes / 16).clamp(LEAST, MOST);
-        let held = fs::metadata(&path).is_ok_and(|kept| kept.len() == bytes);
+        let held = fs::metadata(&path).map_or(0, |kept| kept.len());
         Self { path, bytes, held }
     }
 
-    /// How much it keeps.
-    pub(super) const fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    /// Keeps the room, if the disk has it.
-    pub(super) fn hold(&mut self) -> io::Result<()> {
-        if self.held {
+    /// Keeps the room, if the disk has it, less what the database has in pages of its own that are `free`.
+    pub(super) fn hold(&mut self, free: u64) -> io::Result<()> {
+        if self.held >= self.bytes {
             return Ok(());
         }
-        let kept = self.fill();
-        match kept {
-            Ok(()) => self.held = true,
-            Err(_) => drop(fs::remove_file(&self.path)),
-        }
-        kept
+        self.fill(self.bytes).or_else(|_| self.fill(self.bytes.saturating_sub(free)))
     }
 
-    fn fill(&self) -> io::Result<()> {
-        let mut file = File::create(&self.path)?;
-        let block = vec![0; usize::try_from(LEAST).unwrap_or(4_096)];
-        let mut left = self.bytes;
-        while left > 0 {
-            let now = usize::try_from(left).map_or(block.len(), |left| left.min(block.len()));
-            file.write_all(&block[..now])?;
-            left -= now as u64;
+    fn fill(&mut self, bytes: u64) -> io::Result<()> {
+        if self.held >= bytes {
+            return Ok(());
         }
-        file.flush()
+        let filled = File::create(&self.path).and_then(|mut file| {
+            let block = vec![0; 64 * 1_024];
+            let mut left = bytes;
+            while left > 0 {
+                let now = usize::try_from(left).map_or(block.len(), |left| left.min(block.len()));
+                file.write_all(&block[..now])?;
+                left -= now as u64;
+            }
+            file.flush()
+        });
+        self.held = bytes;
+        if filled.is_err() {
+            self.release();
+        }
+        filled
     }
 
     /// Gives the room back; `false` when there was none.
     pub(super) fn release(&mut self) -> bool {
-        self.held = false;
+        self.held = 0;
         fs::remove_file(&self.path).is_ok()
     }
 }

@@ -193,13 +193,11 @@ impl Store {
         Ok(Found { pending, sessions, predecessors, set_aside: None })
     }
 
-    /// Lets the file have this many pages and no more, as a full disk would.
     #[cfg(test)]
     pub(super) fn limit_pages(&self, pages: u32) -> Result<(), rusqlite::Error> {
         self.connection.pragma_update(None, "max_page_count", pages)
     }
 
-    /// The size of each entry's body.
     pub(super) fn sizes(&self) -> Result<Vec<usize>, rusqlite::Error> {
         let mut statement = self.connection.prepare("SELECT length(body) FROM pending")?;
         statement.query_map([], |row| row.get(0))?.collect()
@@ -224,13 +222,11 @@ impl Store {
         Ok(counts)
     }
 
-    /// Whether there is room for more than forgetting: beside the reserve, or among the pages that were freed.
+    /// Whether there is room for more than forgetting: as much as is to be kept for that, beside the database or in it.
     pub(super) fn has_room(&mut self) -> Result<bool, rusqlite::Error> {
-        if self.reserve.hold().is_ok() {
-            return Ok(true);
-        }
         let pragma = |name| self.connection.pragma_query_value(None, name, |row| row.get::<_, u64>(0));
-        Ok(pragma("freelist_count")?.saturating_mul(pragma("page_size")?) >= self.reserve.bytes())
+        let free = pragma("freelist_count")?.saturating_mul(pragma("page_size")?);
+        Ok(self.reserve.hold(free).is_ok())
     }
 
     /// Gives the reserve back to the disk; `false` when there was none.
@@ -387,8 +383,8 @@ fn sum<const N: usize>(shard: ShardId, session: &str, numbers: [u64; N]) -> u32 
 
 /// A row that disagrees with its checksum is as damaged as one of another type.
 fn agree(stored: u32, computed: u32) -> Result<(), rusqlite::Error> {
-    let damaged = || rusqlite::Error::InvalidColumnType(0, "sum".to_owned(), rusqlite::types::Type::Integer);
-    (stored == computed).then_some(()).ok_or_else(damaged)
+    let damaged = rusqlite::Error::InvalidColumnType(0, "sum".to_owned(), rusqlite::types::Type::Integer);
+    if stored == computed { Ok(()) } else { Err(damaged) }
 }
 
 /// Renames the database and its companions; gives back the new name of the database.

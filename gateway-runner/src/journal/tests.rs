@@ -169,13 +169,17 @@ async fn whatever_waits_for_a_full_disk_holds_up_neither_fetching_nor_forgetting
 #[test]
 fn the_reserve_is_kept_given_back_and_kept_again() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut reserve = reserve::Reserve::new(folder.path(), 1 << 30);
-    assert!(!reserve.release(), "nothing is kept yet");
-    reserve.hold().expect("there is room");
     let kept = || fs::metadata(folder.path().join("journal.reserve")).map(|kept| kept.len()).ok();
-    assert_eq!(kept(), Some(reserve.bytes()));
-    assert!(reserve::Reserve::new(folder.path(), 1 << 30).release(), "the next process knows it");
+    let mut reserve = reserve::Reserve::new(folder.path(), 1 << 26);
+    assert!(!reserve.release(), "nothing is kept yet");
+    reserve.hold(0).expect("there is room");
+    assert_eq!(kept(), Some(1 << 22), "a sixteenth of the bound");
+    assert!(reserve::Reserve::new(folder.path(), 1 << 26).release(), "the next process knows it");
     assert_eq!(kept(), None);
+    let gone = folder.path().join("gone");
+    let mut reserve = reserve::Reserve::new(&gone, 1 << 26);
+    assert!(reserve.hold((1 << 22) - 1).is_err(), "one byte is missing");
+    reserve.hold(1 << 22).expect("the database has as much to spare");
 }
 
 #[tokio::test]

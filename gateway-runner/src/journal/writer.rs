@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use guildhall_domain::{PriorityClass, ShardId};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
+use tokio::time::Instant;
 
 use super::store::{SessionRow, Store, is_damage};
 use super::{Entry, Health, units};
@@ -22,6 +23,8 @@ use crate::watermark::Mark;
 const GROUP: usize = 128;
 /// How long a failing disk is left alone.
 const RETRY: Duration = Duration::from_millis(250);
+/// How often it is looked meanwhile whether something is to be read or forgotten, which may go on.
+const LOOK: Duration = Duration::from_millis(5);
 
 pub(super) enum Command {
     Append { entry: Entry, mark: Mark },
@@ -45,6 +48,10 @@ struct Writer {
     debt: usize,
     /// Attempts that failed since the last that did not.
     failures: u64,
+    /// When the next one may be made.
+    retry_at: Instant,
+    /// Whether the last attempt to forget something went well.
+    forgets: bool,
     /// Entries of each class.
     pending: [i64; PriorityClass::ALL.len()],
 }
@@ -90,6 +97,8 @@ pub(super) fn start(
         room,
         debt,
         failures: 0,
+        retry_at: Instant::now(),
+        forgets: true,
         pending,
     };
     std::thread::Builder::new().name("journal".to_owned()).spawn(move || {
@@ -102,7 +111,7 @@ pub(super) fn start(
         let mut fetches = Vec::new();
         loop {
             if writer.failures > 0 {
-                std::thread::sleep(RETRY);
+                writer.wait(&mut commands, &mut fetches);
             } else {
                 let Some(command) = commands.blocking_recv() else { break };
                 writer.take(command, &mut fetches);
@@ -142,6 +151,20 @@ impl Writer {
         }
     }
 
+    /// Leaves a failing disk alone, unless there is something to be read or forgotten.
+    fn wait(&mut self, commands: &mut mpsc::Receiver<Command>, fetches: &mut Vec<Command>) {
+        while Instant::now() < self.retry_at {
+            let before = self.accepted.len();
+            while let Ok(command) = commands.try_recv() {
+                self.take(command, fetches);
+            }
+            if !fetches.is_empty() || self.accepted.len() > before || commands.is_closed() {
+                return;
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
     fn waiting(&self) -> usize {
         self.backlog.len() + self.accepted.len() / 10
     }
@@ -171,8 +194,17 @@ impl Writer {
             }
             match self.apply() {
                 Ok(()) => return Ok(()),
-                Err(error) => self.failed("written", &error)?,
+                Err(error) => {
+                    self.failed("written", &error)?;
+                    self.forgets = true;
+                }
             }
+        } else if Instant::now() < self.retry_at {
+            // Nothing is tried anew so soon, but what goes well goes on.
+            if self.forgets && !self.accepted.is_empty() {
+                self.forgets = self.forget().is_ok();
+            }
+            return Ok(());
         }
         self.recover()
     }
@@ -180,10 +212,12 @@ impl Writer {
     /// On a disk that refuses: forgets what SQS has accepted, with the reserve if need be, and writes the rest only
     /// once there is room for a reserve again.
     fn recover(&mut self) -> Result<(), Damaged> {
+        self.retry_at = Instant::now() + RETRY;
         if !self.accepted.is_empty()
             && let Err(error) = self.forget()
         {
             self.failed("written", &error)?;
+            self.forgets = false;
             if self.store.release_reserve() {
                 tracing::error!("the journal's disk is full; the reserve is given back, so that it can be drained");
                 if let Err(error) = self.forget() {
@@ -193,6 +227,7 @@ impl Writer {
                 return Ok(());
             }
         }
+        self.forgets = true;
         let written = self.store.has_room().and_then(|room| if room { self.apply() } else { Err(no_room()) });
         match written {
             Ok(()) => {
