@@ -111,7 +111,13 @@ pub(super) async fn identify_budget(context: &Context, name: &'static str) -> an
     const GRANTED: u32 = 20;
     let window = context.scale.span(Duration::from_secs(120), Duration::from_secs(25));
     let setup = Setup { identify_budget: (GRANTED, window), ..Setup::new(name, context) };
-    let mut stage = Stage::set(context, setup).await?;
+    let mut stage = Stage::dark(context, setup).await?;
+    // The window has begun, and so Discord says when it ends.
+    stage.double.gateway().misbehave(GatewayFault::IdentifyBudget { remaining: GRANTED });
+    for runner in &mut stage.runners {
+        runner.start()?;
+    }
+    stage.shared_out().await?;
     stage.sessions_may_be_lost();
     stage.traffic();
     let mut refusals = 0.0;

@@ -100,7 +100,7 @@ pub(super) async fn memory_limit(context: &Context, name: &'static str) -> anyho
 pub(super) async fn disk_full(context: &Context, name: &'static str) -> anyhow::Result<Outcome> {
     // A file system of its own, in a mount namespace of its own, which ends with the process.
     let mount =
-        r#"mkdir -p "$RUNNER_JOURNAL_DIR" && mount -t tmpfs -o size=8m chaos "$RUNNER_JOURNAL_DIR" && exec "$0""#;
+        r#"mkdir -p "$RUNNER_JOURNAL_DIR" && mount -t tmpfs -o size=32m chaos "$RUNNER_JOURNAL_DIR" && exec "$0""#;
     let root: &[&str] = if getuid().is_root() { &[] } else { &["--map-root-user"] };
     let wrapper = [&["unshare", "--mount"], root, &["sh", "-c", mount]].concat();
     let setup = Setup { wrapper: wrapper.into_iter().map(str::to_owned).collect(), ..Setup::new(name, context) };
