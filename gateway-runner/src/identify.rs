@@ -106,8 +106,9 @@ impl Gate {
         Self { table, discovery, clock, status, configuration, seen: Mutex::default() }
     }
 
-    /// Answers a shard's requests, one after the other, for ever.
-    pub async fn serve(&self, slot: &Slot, lease: &Lease, attached: &Attached) {
+    /// Answers a shard's requests, one after the other, until the lease is lost, or Discord has closed the shard for good:
+    /// then with the code.
+    pub async fn serve(&self, slot: &Slot, lease: &Lease, attached: &Attached) -> Option<u16> {
         let mut first = true;
         loop {
             let permit = slot.next().await;
@@ -120,7 +121,7 @@ impl Gate {
             let mut pause = Duration::from_millis(500);
             while !permit.is_closed() {
                 if lease.fresh().await.is_err() {
-                    return;
+                    return None;
                 }
                 // Its guilds are cut over to other shards at once.
                 if attached.get().is_some_and(|side| side.gives_up()) {
@@ -136,6 +137,7 @@ impl Gate {
                         break;
                     }
                     Ok(()) => {}
+                    Err(Refusal::Fatal(code)) => return Some(code),
                     Err(refusal) => {
                         self.refused(lease.shard(), &refusal);
                         tokio::time::sleep(self.wait(&refusal, pause)).await;
@@ -151,6 +153,8 @@ impl Gate {
     /// # Errors
     /// When neither the table nor Discord says.
     pub async fn remaining(&self) -> Result<u32, Refusal> {
+        // Whoever is about to spend many units at once asks Discord first; without an answer, what is known counts.
+        let _asked = self.discovery.fetch(GOOD_FOR_WHEN_FEW).await.is_ok();
         Ok(self.window().await?.0.remaining)
     }
 
@@ -177,10 +181,9 @@ impl Gate {
             Refusal::Exhausted { until } => {
                 Duration::from_millis(u64::try_from(until.millis_since(self.clock.now())).unwrap_or(0))
             }
-            Refusal::Fatal(_) => Duration::MAX,
-            Refusal::Table(_) | Refusal::Unknown => Duration::ZERO,
+            Refusal::Table(_) | Refusal::Unknown | Refusal::Fatal(_) => Duration::ZERO,
         };
-        // Looked at again from time to time: the operator may have made a difference.
+        // Looked at again from time to time: Discord may have begun another window.
         at_least.min(Duration::from_secs(60)).max(pause)
     }
 

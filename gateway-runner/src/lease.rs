@@ -9,6 +9,8 @@ pub(crate) mod item;
 pub(crate) mod plan;
 mod pulse;
 mod set;
+#[cfg(test)]
+mod simulation;
 mod table;
 
 use std::collections::BTreeMap;
@@ -36,13 +38,21 @@ const CONFIRMING: Duration = Duration::from_millis(100);
 #[error("the lease was lost")]
 pub struct Lost;
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// What is known of a lease that was taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct State {
     /// When the last write began that proved that the lease is held.
     renewed: Instant,
     /// How often the process had stood still by then.
     standstills: u64,
     lost: bool,
+}
+
+impl State {
+    /// Whether the lease permits to connect. A tenth of the term is left for clocks that do not run alike.
+    fn is_fresh(&self, now: Instant, term: Duration) -> bool {
+        !self.lost && now.saturating_duration_since(self.renewed) < term - term / 10
+    }
 }
 
 struct Held {
@@ -229,7 +239,7 @@ impl Lease {
             if now.lost {
                 return Err(Lost);
             }
-            if now.renewed.elapsed() < self.term {
+            if now.is_fresh(Instant::now(), self.term) {
                 return Ok(());
             }
             if state.changed().await.is_err() {
@@ -240,8 +250,7 @@ impl Lease {
 
     /// Whether the lease is known to be held.
     pub fn is_fresh(&self) -> bool {
-        let state = *self.state.borrow();
-        !state.lost && state.renewed.elapsed() < self.term
+        self.state.borrow().is_fresh(Instant::now(), self.term)
     }
 
     /// Whether the table confirmed the lease since the process last stood still.

@@ -104,6 +104,8 @@ pub struct Cutover {
 enum Hold {
     /// They go on.
     Off,
+    /// One of them stands still until the other has caught up with it in a busy guild.
+    One(Which, GuildId),
     /// A record is being read or written that decides on their next events.
     On,
     /// Nobody will say what the record is: this runner gives the shard up.
@@ -257,17 +259,26 @@ impl Side {
         while !self.try_frame(session, seq, events) {
             let mut held = self.cutover.held.subscribe();
             // The sender lives in the cut-over, so the channel cannot close.
-            if held.wait_for(|held| *held != Hold::On).await.is_ok_and(|held| *held == Hold::ForGood) {
+            if held.wait_for(|held| !self.is_held(*held)).await.is_ok_and(|held| *held == Hold::ForGood) {
                 return false;
             }
         }
         true
     }
 
+    fn is_held(&self, held: Hold) -> bool {
+        match held {
+            Hold::Off | Hold::ForGood => false,
+            Hold::On => true,
+            Hold::One(which, _) => (which == Which::New) == self.new.is_some(),
+        }
+    }
+
     fn try_frame(&self, session: &str, seq: u64, events: &mut Vec<Event>) -> bool {
         self.with(|state, which| {
             // Under the lock, so that no decision is taken between this and the note below.
-            if *self.cutover.held.borrow() != Hold::Off {
+            let held = *self.cutover.held.borrow();
+            if held == Hold::ForGood || self.is_held(held) {
                 return false;
             }
             let stream = self.stream(state);
@@ -286,6 +297,10 @@ impl Side {
                     tracked.active_at = now;
                 }
                 tracked.track.note(which, &trace);
+                // It has caught up: nothing more is read until the cut is decided.
+                if held == Hold::One(which.other(), trace.guild) && tracked.track.is_aligned() {
+                    self.cutover.turn(Hold::On);
+                }
             }
             if let Some(record) = &state.record {
                 events.retain(|event| match self.new {

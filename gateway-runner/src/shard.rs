@@ -128,8 +128,7 @@ pub async fn run(
         Ok(mut reader) => {
             let end = tokio::select! {
                 end = reader.read(&stop) => end,
-                // Reading learns of a lost lease by itself, where nothing is cut off.
-                () = async { deps.gate.serve(&slot, &lease, &attached).await; std::future::pending().await } => End::Lost,
+                end = refused(&deps.gate, &slot, &lease, &attached) => end,
             };
             reader.finish(end).await
         }
@@ -141,6 +140,15 @@ pub async fn run(
         _ => deps.status.set(id, None),
     }
     outcome
+}
+
+/// Serves the shard's IDENTIFYs; returns when Discord closed it for good. Of a lost lease reading learns by itself, where
+/// nothing is cut off.
+async fn refused(gate: &Gate, slot: &Slot, lease: &Lease, attached: &Attached) -> End {
+    match gate.serve(slot, lease, attached).await {
+        Some(code) => End::Fatal(code),
+        None => std::future::pending().await,
+    }
 }
 
 struct Reader<'a> {

@@ -94,6 +94,16 @@ pub enum Which {
     New,
 }
 
+impl Which {
+    /// The other one.
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Old => Self::New,
+            Self::New => Self::Old,
+        }
+    }
+}
+
 #[derive(Default, Debug)]
 struct Seen {
     count: i64,
@@ -152,6 +162,15 @@ impl Track {
             Which::New => &mut self.new,
         } = Seen::default();
         self.shift = None;
+    }
+
+    /// The stream that has shown more than the other, where that is known.
+    pub fn ahead(&self) -> Option<Which> {
+        match (self.old.count - self.new.count).cmp(&self.shift?) {
+            std::cmp::Ordering::Less => Some(Which::New),
+            std::cmp::Ordering::Equal => None,
+            std::cmp::Ordering::Greater => Some(Which::Old),
+        }
     }
 
     /// Whether each stream has shown exactly what the other has.

@@ -10,6 +10,7 @@ use guildhall_domain::{GuildId, ShardId, Timestamp};
 use guildhall_wire::CoverageGap;
 use tokio::time::Instant;
 
+use super::align::Which;
 use super::record::{Cut, Gap, Position, Record, Rest};
 use super::{Cutover, State, Stream};
 
@@ -80,6 +81,18 @@ impl Cutover {
                 })
             }
         }
+    }
+
+    /// A guild whose streams flow at different places, and which of them is ahead.
+    pub(super) fn busy(&self) -> Option<(GuildId, Which)> {
+        let mut state = self.lock();
+        let record = state.record.as_ref()?;
+        if record.rest.is_some() || state.old_lost || !state.are_together(Instant::now(), self.timing.quiet) {
+            return None;
+        }
+        // The one that was active last: another is likely to be quiet soon, or to meet by itself.
+        let apart = state.tracks.iter().filter_map(|(guild, tracked)| Some((*guild, tracked, tracked.track.ahead()?)));
+        apart.max_by_key(|(_, tracked, _)| tracked.active_at).map(|(guild, _, ahead)| (guild, ahead))
     }
 
     /// The guilds that can be cut, and those that cannot yet.

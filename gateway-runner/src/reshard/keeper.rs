@@ -18,6 +18,8 @@ use super::{Cutover, Hold, decide};
 use crate::lease::{Lease, Leases, Lost, Table, Written};
 use crate::watermark::Watermarks;
 
+/// How long one stream waits for the other.
+const MEETING: Duration = Duration::from_millis(500);
 /// How long to wait before the table is asked again.
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -63,6 +65,7 @@ impl Keeper {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !record.finished {
             tick.tick().await;
+            self.cutover.meet().await;
             let safe = self.marks.mark(&record.old_session).map(|mark| mark.at);
             let next = self.cutover.hold(|| self.cutover.decide(Instant::now(), self.clock.now(), safe));
             if let Some(next) = next {
@@ -152,8 +155,7 @@ impl Keeper {
 
     /// Whether the table says that SQS has everything up to the cuts.
     async fn is_safe(&self, record: &Record) -> bool {
-        let Some(old_read) = self.cutover.is_read(&self.marks) else { return false };
-        let upto = record.last_old().min(old_read);
+        let Some(upto) = self.cutover.is_read(&self.marks) else { return false };
         if !self.marks.is_safe(&record.old_session, upto) || !is_recorded(&self.lease, &record.old_session, upto).await {
             return false;
         }
@@ -189,7 +191,17 @@ impl Cutover {
         decided
     }
 
-    fn turn(&self, to: Hold) {
+    /// Brings the streams of a busy guild together: two that flow are hardly ever at the same place by chance.
+    async fn meet(&self) {
+        let Some((guild, ahead)) = self.busy() else { return };
+        let mut held = self.held.subscribe();
+        self.turn(Hold::One(ahead, guild));
+        let met = held.wait_for(|held| !matches!(held, Hold::One(..)));
+        // Whether it came to that or not: the decision that follows holds both.
+        let _late = tokio::time::timeout(MEETING, met).await.is_err();
+    }
+
+    pub(super) fn turn(&self, to: Hold) {
         self.held.send_if_modified(|held| {
             let changes = *held != Hold::ForGood && *held != to;
             if changes {
@@ -200,7 +212,7 @@ impl Cutover {
     }
 
     /// The record is written: it is obeyed from now on.
-    fn apply(&self, record: Record) {
+    pub(super) fn apply(&self, record: Record) {
         {
             let mut state = self.lock();
             let gap = |record: &Record| record.rest.as_ref().and_then(|rest| rest.gap.clone());
@@ -216,7 +228,7 @@ impl Cutover {
     }
 
     /// Asks the readers whether something waits to be read.
-    fn ask(&self) {
+    pub(super) fn ask(&self) {
         let round = {
             let mut state = self.lock();
             state.round += 1;
@@ -225,8 +237,9 @@ impl Cutover {
         self.rounds.send_replace(round);
     }
 
-    /// How far the old session was read, once every new shard is read and SQS has its gap.
-    fn is_read(&self, marks: &Watermarks) -> Option<u64> {
+    /// Up to where the old session must be safe, once it was read up to there, or is lost, and every new shard is read and
+    /// SQS has its gap.
+    pub(super) fn is_read(&self, marks: &Watermarks) -> Option<u64> {
         let state = self.lock();
         let record = state.record.as_ref()?;
         let done = state.new.iter().all(|(shard, stream)| {
@@ -234,6 +247,7 @@ impl Cutover {
             let accepted = |ids: &Vec<i64>| !ids.is_empty() && ids.iter().all(|id| marks.is_accepted(session, *id));
             decide::gap(record, *shard).is_none() || stream.gap_sent.as_ref().is_some_and(accepted)
         });
-        done.then_some(state.old.read)
+        let upto = if state.old_lost { record.last_old().min(state.old.read) } else { record.last_old() };
+        (done && state.old.session.is_some() && state.old.read >= upto).then_some(upto)
     }
 }

@@ -125,6 +125,34 @@ async fn a_guild_that_never_rests_and_has_no_ids_is_cut_with_a_gap_and_never_twi
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_streams_of_a_busy_guild_are_brought_together() {
+    let mut play = Play::begin();
+    tokio::time::advance(TIMING.quiet).await;
+    let arrives = |side: &Side, session: &str, seq: u64| {
+        let mut events = vec![event(GUILD, seq, Some(seq % 1_000))];
+        side.try_frame(session, seq, &mut events).then_some(events.len())
+    };
+    // The old stream is always three events ahead.
+    for number in 1..20_u64 {
+        assert_eq!(arrives(&play.old, "old", 1_000 + number), Some(1));
+        if number > 3 {
+            assert_eq!(arrives(&play.new[0], "new-0", number - 3), Some(0));
+        }
+        assert_eq!(play.decide(), None);
+    }
+    assert_eq!(play.cutover.busy(), Some((GUILD, Which::Old)));
+    play.cutover.turn(Hold::One(Which::Old, GUILD));
+    assert_eq!(arrives(&play.old, "old", 1_020), None, "it waits");
+    for number in 17..=19 {
+        assert_eq!(arrives(&play.new[0], "new-0", number), Some(0), "the other catches up");
+    }
+    assert_eq!(arrives(&play.new[0], "new-0", 20), None, "they have met");
+    assert!(play.decide().expect("aligned").cuts.contains_key(&GUILD));
+    play.seqs = [1_019, 19, 0];
+    assert!(!play.arrives(0, GUILD, Some(20)) && play.arrives(1, GUILD, Some(20)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lost_old_session_stops_everything_and_the_new_ones_go_on_after_a_gap() {
     let mut play = Play::begin();
     assert!(play.arrives(0, GUILD, None));
@@ -158,6 +186,27 @@ async fn a_taker_that_cannot_replay_up_to_the_cuts_reports_what_is_missing() {
     new.session(&"new-1".into(), 60, None, Duration::ZERO);
     let gap = new.gap().expect("a gap");
     assert_eq!((gap.from, gap.to, gap.after_seq), (Timestamp::from_secs(898), Timestamp::from_secs(1_000), 300));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_taker_gives_the_old_session_up_only_when_it_has_replayed_what_that_counts() {
+    let mut record = Record::new("old".into());
+    let before = [0, 1].map(|shard| (shard, record::Position { session: format!("new-{shard}").into(), seq: 50 }));
+    record.rest = Some(record::Rest { after: 500, before: before.into(), gap: None });
+    let cutover = Cutover::new(ShardId { id: 0, count: 1 }, 2, TIMING, false);
+    cutover.apply(record);
+    let (old, marks) = (Side::old(&cutover), crate::watermark::Watermarks::default());
+    for shard in [0, 1] {
+        let new = Side::new(&cutover, shard);
+        new.session(&format!("new-{shard}").into(), 60, None, Duration::ZERO);
+        new.live(true);
+    }
+    assert_eq!(cutover.is_read(&marks), None, "nothing is known of the old session yet");
+    old.session(&"old".into(), 499, None, Duration::ZERO);
+    old.live(true);
+    assert_eq!(cutover.is_read(&marks), None);
+    assert!(old.try_frame("old", 500, &mut vec![event(GUILD, 500, None)]));
+    assert_eq!(cutover.is_read(&marks), Some(500));
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,6 +9,8 @@ use guildhall_gateway_runner::watermark::{Mark, Watermarks};
 use guildhall_runtime::system_clock;
 use guildhall_wire::CoverageGap;
 
+use tokio::time::Instant;
+
 use crate::support::{Aws, at};
 
 const SHARD: ShardId = ShardId { id: 1, count: 2 };
@@ -142,4 +144,36 @@ async fn a_lost_lease_is_noticed_and_forbids_connecting() {
     assert!(!lease.is_fresh() && lease.fresh().await.is_err());
     assert!(lease.put_session(record("late")).await.is_err());
     assert_eq!(thief.expect("taken").session().await, None, "the loser wrote nothing");
+}
+
+#[tokio::test]
+async fn a_runner_that_stood_still_reads_on_only_once_its_lease_is_confirmed() {
+    let aws = Aws::new("standstill").await;
+    let table = aws.table(system_clock());
+    let (marks, pulse, term) = (Watermarks::default(), pulse(), Duration::from_secs(10));
+    let lease = Lease::take(&table, SHARD, None, &"me".into(), term, &marks, &pulse).await;
+    let lease = lease.expect("writable").expect("free");
+    assert!(lease.is_confirmed());
+    // It was alone meanwhile.
+    pulse.beat(Instant::now() + Duration::from_secs(6));
+    assert!(!lease.is_confirmed());
+    lease.confirmed().await.expect("still held");
+    assert!(lease.is_confirmed());
+    // It was not.
+    pulse.beat(Instant::now() + Duration::from_secs(12));
+    let seen = table.sweep().await.expect("readable").leases.remove(&SHARD).expect("a lease");
+    let thief = Lease::take(&table, SHARD, Some(&seen), &"thief".into(), term, &marks, &pulse).await;
+    assert!(thief.expect("writable").is_some());
+    assert!(!lease.is_confirmed() && lease.confirmed().await.is_err());
+}
+
+#[tokio::test]
+async fn a_table_that_is_away_is_no_standstill() {
+    let aws = Aws::new("away").await;
+    let (marks, pulse, term) = (Watermarks::default(), pulse(), Duration::from_secs(10));
+    let lease = Lease::take(&aws.table(system_clock()), SHARD, None, &"me".into(), term, &marks, &pulse).await;
+    let lease = lease.expect("writable").expect("free");
+    aws.dynamo.delete_table().table_name(&aws.name).send().await.expect("deleted");
+    assert!(lease.renew().await.is_err());
+    assert!(lease.is_confirmed() && !lease.is_lost());
 }

@@ -9,7 +9,9 @@ use guildhall_runtime::system_clock;
 use guildhall_test_kit::{services, until};
 use tokio::process::{Child, Command};
 
-use crate::support::{Aws, Ingest, PATIENCE, counts, double, free_address, get, read, traffic, variables};
+use crate::support::{
+    Aws, Ingest, PATIENCE, Runner, config, counts, double, free_address, get, read, traffic, variables,
+};
 
 fn start(double: &Double, aws: &Aws, queues: &[String], journal: &Path, admin: &str) -> Child {
     Command::new(env!("CARGO_BIN_EXE_gateway-runner"))
@@ -75,6 +77,43 @@ async fn killed_five_times_and_stopped_gently_at_the_end() {
     assert_eq!(sweep.leases[&ShardId { id: 0, count: 1 }].holder, "", "handed over");
     let stopped = format!("-{id}-");
     assert!(!sweep.runners.keys().any(|holder| holder.contains(&stopped)), "a farewell: {:?}", sweep.runners);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_runner_that_wakes_finds_its_shard_taken_and_counts_nothing_twice() {
+    let aws = Aws::new("frozen").await;
+    let queues = [aws.create_queue("0").await];
+    let double = double(1, 3).await;
+    let (frozen_disk, disk) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let free = free_address().await;
+    let mut frozen = start(&double, &aws, &queues, frozen_disk.path(), &free);
+    counts("a session", &double, |counts| counts.identifies == 1).await;
+    traffic(&double, 1_000_000, 300.0);
+    until("traffic", PATIENCE, || async { (double.traffic().status().events >= 500).then_some(()) }).await;
+    let id = frozen.id().expect("it runs").to_string();
+    let signal = async |name: &str| {
+        assert!(Command::new("kill").args([name, &id]).status().await.expect("kill runs").success());
+    };
+    signal("-STOP").await;
+    let other = Runner::start(config(&double, &aws, &queues, disk.path()), &aws);
+    counts("the shard taken over", &double, |counts| counts.resumes == 1).await;
+    let reached = double.traffic().status().events + 300;
+    until("traffic", PATIENCE, || async { (double.traffic().status().events >= reached).then_some(()) }).await;
+    signal("-CONT").await;
+    until("the woken one to notice", PATIENCE, || async {
+        get(&free, "/metrics").await.filter(|answer| answer.contains("\nlease_lost_total 1\n"))
+    })
+    .await;
+    assert!(get(&free, "/metrics").await.expect("an answer").contains("\nstandstills_total 1\n"));
+    double.traffic().stop().await;
+    read(&double).await;
+    signal("-TERM").await;
+    let status = tokio::time::timeout(PATIENCE, frozen.wait()).await.expect("it ends").expect("a status");
+    assert!(status.success(), "{status}");
+    other.stop().await;
+    let mut ingest = Ingest::default();
+    ingest.equals_ledger(&aws, &queues, &double).await;
+    assert_eq!((double.gateway().counts().identifies, ingest.gaps.len()), (1, 0));
 }
 
 #[tokio::test]

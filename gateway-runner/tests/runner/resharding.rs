@@ -13,7 +13,7 @@ use crate::support::{Aws, Ingest, PATIENCE, Runner, config, counts, double_with,
 
 /// A community whose guilds of an old shard go to two new ones each.
 async fn community() -> Double {
-    let settings = GatewaySettings { heartbeat_interval: Duration::from_secs(1), ..GatewaySettings::default() };
+    let settings = GatewaySettings { heartbeat_interval: Duration::from_secs(2), ..GatewaySettings::default() };
     double_with(2, 9, settings).await
 }
 
@@ -28,8 +28,10 @@ async fn pinned(table: &Table) -> (u32, u64) {
 
 /// Waits for the end of the cut-over.
 async fn complete(table: &Table) {
-    until("the new number of shards to be pinned", PATIENCE, || async { (pinned(table).await == (4, 2)).then_some(()) })
-        .await;
+    until("the new number of shards to be pinned", PATIENCE * 2, || async {
+        (pinned(table).await == (4, 2)).then_some(())
+    })
+    .await;
 }
 
 fn disk() -> tempfile::TempDir {
@@ -50,7 +52,7 @@ async fn two_runners_cut_every_guild_over_without_losing_or_repeating_an_event()
     counts("four sessions beside them", &double, |counts| counts.identifies == 6).await;
     complete(&aws.table(system_clock())).await;
     until("the old sessions to be closed", PATIENCE, || async {
-        double.gateway().sessions().iter().all(|session| session.shard.count == 4).then_some(())
+        double.gateway().sessions().iter().all(|session| session.shard.count == 4 || !session.connected).then_some(())
     })
     .await;
     let reached = double.traffic().status().events + 500;
@@ -147,9 +149,9 @@ async fn too_small_a_budget_is_waited_for_and_another_number_is_refused_meanwhil
     let queues = [aws.create_queue("0").await];
     let double = community().await;
     let (first_disk, second_disk, third_disk) = (disk(), disk(), disk());
+    double.gateway().misbehave(GatewayFault::IdentifyBudget { remaining: 5 });
     let first = Runner::start(config(&double, &aws, &queues, first_disk.path()), &aws);
     counts("two sessions", &double, |counts| counts.identifies == 2).await;
-    double.gateway().misbehave(GatewayFault::IdentifyBudget { remaining: 3 });
     let second = Runner::start(resharded(&double, &aws, &queues, &second_disk), &aws);
     counts("a shard handed over", &double, |counts| counts.resumes >= 1).await;
     let another = Config { shard_count: Some(8), ..config(&double, &aws, &queues, third_disk.path()) };

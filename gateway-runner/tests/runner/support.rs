@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::types::{AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
+use aws_sdk_sqs::types::DeleteMessageBatchRequestEntry;
 use guildhall_discord_double::gateway::GatewaySettings;
 use guildhall_discord_double::{Config as DoubleConfig, Double, GuildPlan};
 use guildhall_domain::{ChannelId, ClassMap, Clock, EventKind, GuildId, PriorityClass, Timestamp, UserId};
@@ -106,11 +107,16 @@ impl Aws {
     /// Receives and deletes up to ten messages.
     pub(crate) async fn receive(&self, queue_url: &str) -> Vec<String> {
         let received = self.sqs.receive_message().queue_url(queue_url).max_number_of_messages(10).send().await;
-        let mut bodies = Vec::new();
-        for message in received.expect("the queue answers").messages.unwrap_or_default() {
+        let (mut bodies, mut handles) = (Vec::new(), Vec::new());
+        for (number, message) in received.expect("the queue answers").messages.unwrap_or_default().into_iter().enumerate() {
             let handle = message.receipt_handle.expect("a handle");
-            self.sqs.delete_message().queue_url(queue_url).receipt_handle(handle).send().await.expect("deleted");
+            let entry = DeleteMessageBatchRequestEntry::builder().id(number.to_string()).receipt_handle(handle);
+            handles.push(entry.build().expect("complete"));
             bodies.push(message.body.expect("a body"));
+        }
+        if !handles.is_empty() {
+            let deleted = self.sqs.delete_message_batch().queue_url(queue_url).set_entries(Some(handles)).send().await;
+            assert!(deleted.expect("the queue answers").failed().is_empty());
         }
         bodies
     }
@@ -144,7 +150,7 @@ pub(crate) fn variables(double: &Double, aws: &Aws, queues: &[String], journal: 
         ("RUNNER_JOURNAL_DIR", journal.display().to_string()),
         ("RUNNER_ADMIN_ADDR", "127.0.0.1:0".to_owned()),
         ("RUNNER_LEASE_TERM_MS", "3000".to_owned()),
-        ("RUNNER_RESHARD_QUIET_MS", "1500".to_owned()),
+        ("RUNNER_RESHARD_QUIET_MS", "1000".to_owned()),
         ("RUNNER_RESHARD_FORCE_MS", "20000".to_owned()),
         ("RUNNER_HOLDER_ID", format!("test-{}", journal.file_name().expect("a name").display())),
     ]
@@ -252,8 +258,8 @@ impl Ingest {
         self.counts.values().sum()
     }
 
-    /// Takes what is in the queues until `enough`.
-    pub(crate) async fn drain(&mut self, aws: &Aws, queues: &[String], enough: impl Fn(&Self) -> bool) {
+    /// Takes what is in the queues until `enough`, or patience ends.
+    async fn takes(&mut self, aws: &Aws, queues: &[String], enough: impl Fn(&Self) -> bool) -> bool {
         let waited = tokio::time::timeout(PATIENCE, async {
             while !enough(self) {
                 for queue in queues {
@@ -263,14 +269,20 @@ impl Ingest {
                 }
             }
         });
-        assert!(waited.await.is_ok(), "still waiting with {} counted in {} envelopes", self.total(), self.envelopes);
+        waited.await.is_ok()
+    }
+
+    /// Takes what is in the queues until `enough`.
+    pub(crate) async fn drain(&mut self, aws: &Aws, queues: &[String], enough: impl Fn(&Self) -> bool) {
+        let enough = self.takes(aws, queues, enough).await;
+        assert!(enough, "still waiting with {} counted in {} envelopes", self.total(), self.envelopes);
     }
 
     /// Takes everything until the counts are the ledger's, and fails with the differences when they never are.
     pub(crate) async fn equals_ledger(&mut self, aws: &Aws, queues: &[String], double: &Double) {
         let ledger = ledger(double);
         let total: u64 = ledger.values().sum();
-        let waited = tokio::time::timeout(PATIENCE, self.drain(aws, queues, |ingest| ingest.total() >= total)).await;
+        let enough = self.takes(aws, queues, |ingest| ingest.total() >= total).await;
         let differing: Vec<_> = ledger
             .keys()
             .chain(self.counts.keys())
@@ -278,7 +290,7 @@ impl Ingest {
             .map(|key| (key, ledger.get(key), self.counts.get(key)))
             .take(10)
             .collect();
-        assert!(differing.is_empty() && waited.is_ok(), "key, ledger, counted: {differing:#?}");
+        assert!(differing.is_empty() && enough, "{total}, {}: key, ledger, counted: {differing:#?}", self.total());
     }
 }
 
