@@ -52,6 +52,14 @@ fn arguments(text: &str) -> &str {
     text
 }
 
+/// The file up to its inline tests; a module of tests that is a file of its own ends nothing.
+fn product(text: &str) -> &str {
+    const ATTRIBUTE: &str = "\n#[cfg(test)]\n";
+    let inline = |at: &usize| text[at + ATTRIBUTE.len()..].lines().next().is_some_and(|line| line.ends_with('{'));
+    let end = text.match_indices(ATTRIBUTE).map(|(at, _)| at).find(inline);
+    &text[..end.unwrap_or(text.len())]
+}
+
 fn source_of(path: &str) -> Source {
     match path {
         _ if path.starts_with("gateway-runner/") => Source::Runner,
@@ -76,7 +84,7 @@ fn what_is_recorded_is_declared_and_the_other_way_round() {
             continue;
         }
         let text = fs::read_to_string(root.join(&path)).expect("readable");
-        for Recorded { kind, name, labels } in recorded(rust_source::without_tests(&text)) {
+        for Recorded { kind, name, labels } in recorded(product(&text)) {
             let Some(metric) = declared(&name) else {
                 offences.push(format!("{path} records {name}, which the catalogue does not have"));
                 continue;
