@@ -57,8 +57,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Deploys, checks, and forgets everything again.
-pub(crate) fn rehearse(checkout: &Checkout, cache: &Cache, tools: &Tools) -> Result<()> {
+/// Deploys, checks, and forgets everything again; says how many checks held.
+pub(crate) fn rehearse(checkout: &Checkout, cache: &Cache, tools: &Tools) -> Result<u64> {
     let state = checkout.state("deploy")?;
     let _lock = lock::take(&state.join("lock"), "cargo xtask deploy")?;
     services::end_leftovers(&state)?;
@@ -92,15 +92,16 @@ pub(crate) fn rehearse(checkout: &Checkout, cache: &Cache, tools: &Tools) -> Res
     let report = invoke(&endpoints.aws, outputs.get("MigrateFunctionName").context("no MigrateFunctionName")?)?;
     task.done(&report.to_string());
 
-    check(checkout, &state, &json!({ "aws": endpoints.aws, "database": endpoints.postgres, "outputs": outputs }))?;
+    let checks =
+        check(checkout, &state, &json!({ "aws": endpoints.aws, "database": endpoints.postgres, "outputs": outputs }))?;
     println!("\nleft out or changed, because this is an emulator:");
     for (name, value, what) in DEVIATIONS {
-        println!("  - {what} ({name}: {value})");
+        println!("  - {what}; {name}={value}");
     }
     println!("  - the cache: functions are given an existing one (CacheSecretArn), the emulator's speaks no TLS");
     println!("  - the wait of six minutes between two deliveries of a poison message: a second");
     println!("  - optimisation: the functions are built with the profile dev");
-    Ok(())
+    Ok(checks)
 }
 
 /// The program that checks a deployment; it needs crates that this one is built without.
@@ -110,18 +111,20 @@ fn probe(checkout: &Checkout) -> Program {
         .current_dir(checkout.root())
 }
 
-fn check(checkout: &Checkout, state: &Path, deployment: &Value) -> Result<()> {
+fn check(checkout: &Checkout, state: &Path, deployment: &Value) -> Result<u64> {
     let file = state.join("deployment.json");
     std::fs::write(&file, deployment.to_string()).with_context(|| format!("cannot write {}", file.display()))?;
     println!();
-    let holds = probe(checkout).arg(&file).in_the_open()?;
+    let mut rows = 0;
+    let holds = probe(checkout).arg(&file).observed(|line| rows += u64::from(line.starts_with("| ")))?;
     if !holds {
         bail!(
             "the deployment does not do what it should; the functions' own words are in {}",
             state.join("ministack.log").display()
         );
     }
-    Ok(())
+    // The first row is the table's head.
+    Ok(rows.saturating_sub(1))
 }
 
 /// Makes a secret on the emulator, and says its ARN.

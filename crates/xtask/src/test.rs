@@ -46,8 +46,11 @@ const RUST: &[(&str, Step)] = &[
 
 const INFRA: &[(&str, Step)] = &[("sam validate --lint", steps::sam_validate), ("rules of Prometheus", steps::rules)];
 
-/// The rules of the house and of the template: quick, and all there is to test of the infrastructure.
+/// The rules of the house and of the template, which are quick.
 const HOUSE: &[(&str, Step)] = &[("template and house rules", steps::house)];
+
+/// Comes last: what it starts is compiled by then.
+const REHEARSAL: &[(&str, Step)] = &[("a deployment", steps::deployment)];
 
 const TESTS: &[(&str, Step)] = &[("cargo test", steps::workspace)];
 
@@ -59,9 +62,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         );
     }
     let steps = match part {
-        Part::Everything => [RUST, INFRA, TESTS].concat(),
+        Part::Everything => [RUST, INFRA, TESTS, REHEARSAL].concat(),
         Part::Rust => [RUST, TESTS].concat(),
-        Part::Infra => [INFRA, HOUSE].concat(),
+        Part::Infra => [INFRA, HOUSE, REHEARSAL].concat(),
         Part::Web => {
             println!("there is no web console yet: nothing to test");
             return Ok(ExitCode::SUCCESS);

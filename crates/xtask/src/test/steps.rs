@@ -8,7 +8,7 @@ use super::results::Tally;
 use crate::{
     cache::Cache,
     checkout::Checkout,
-    console,
+    console, deploy,
     exec::Program,
     monitoring,
     ports::Ports,
@@ -126,6 +126,16 @@ pub(super) fn sam_validate(bench: &mut Bench, tally: &mut Tally) -> Result<()> {
 
 pub(super) fn rules(bench: &mut Bench, tally: &mut Tally) -> Result<()> {
     for _ in 0..monitoring::test_rules(&bench.checkout)? {
+        tally.pass();
+    }
+    Ok(())
+}
+
+/// The template, deployed for real, to an emulator of its own.
+pub(super) fn deployment(bench: &mut Bench, tally: &mut Tally) -> Result<()> {
+    // The services of the tests are another instance: nothing of theirs is seen here.
+    let tools = Tools::ready(&bench.cache)?;
+    for _ in 0..deploy::rehearse(&bench.checkout, &bench.cache, &tools)? {
         tally.pass();
     }
     Ok(())
