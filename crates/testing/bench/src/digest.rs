@@ -22,6 +22,21 @@ impl Digest {
         self.guilds += guild % GUILD;
     }
 
+    /// Counts several events of a kind at once; `guilds` is the sum over them.
+    pub fn add(&mut self, kind: EventKind, events: u64, guilds: u64) {
+        self.kinds[usize::from(kind.code()) % 32] += events;
+        self.guilds += guilds;
+    }
+
+    /// What was counted since `earlier`.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let mut since = self.clone();
+        since.kinds.iter_mut().zip(earlier.kinds).for_each(|(kind, before)| *kind -= before);
+        since.guilds -= earlier.guilds;
+        since
+    }
+
     /// Counts what an event of this type amounts to; `events` is more than one for a deletion of several messages.
     pub fn dispatch(&mut self, name: &str, bot: bool, guild: u64, events: usize) {
         let Some(kind) = kind(name, bot) else { return };

@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
-use guildhall_bench::report::{Table, write_docs};
+use guildhall_bench::report::{Outcome, Table, write_docs};
 use guildhall_bench::run::{self, Options};
+use guildhall_bench::scaling::{self, Measured};
 use guildhall_bench::{Benchmark, Setup, benchmarks};
 use guildhall_runtime::Environment;
 
@@ -73,6 +74,9 @@ fn main() -> Result<ExitCode> {
     println!("\n{}", Table::of(&outcomes));
     if let Some(docs) = &arguments.docs {
         write_docs(&out, &docs.join("benchmarks.md"))?;
+        if let Some(outcome) = Outcome::load(&out, "scaling")? {
+            scaling::write(&Measured::of(&outcome)?, docs)?;
+        }
     }
-    Ok(if outcomes.iter().all(guildhall_bench::report::Outcome::held) { ExitCode::SUCCESS } else { ExitCode::from(3) })
+    Ok(if outcomes.iter().all(Outcome::held) { ExitCode::SUCCESS } else { ExitCode::from(3) })
 }

@@ -2,19 +2,21 @@
 //!
 //! **Invariant:** the same seed gives the same frames: the clock behind them moves by a fixed step each time it is read.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use flate2::{Compress, Compression, FlushCompress};
 use futures_util::{SinkExt as _, StreamExt as _};
 use guildhall_discord_double::traffic::TrafficPlan;
 use guildhall_discord_double::{Config, Double, GuildPlan};
 use guildhall_domain::{Clock, Timestamp};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 use zstd::stream::raw::{Encoder, InBuffer, Operation as _, OutBuffer};
+
+use crate::setup;
 
 const SEED: u64 = 7;
 pub(crate) const START: i64 = 1_780_000_000_000;
@@ -31,11 +33,29 @@ const LEVEL: i32 = 1;
 pub struct Recording {
     /// The dispatches, as text. What begins a session (`READY`, the guilds) is not among them.
     pub frames: Vec<String>,
-    /// A `GUILD_CREATE` for each guild.
-    pub guilds: Vec<String>,
 }
 
+/// As many as any benchmark replays.
+const MOST: usize = 22_500;
+
+/// Recorded once in a process, whichever benchmarks it runs.
+static RECORDED: Mutex<Option<Recording>> = Mutex::new(None);
+
 impl Recording {
+    /// The first frames of the recording.
+    ///
+    /// # Errors
+    /// When the double cannot be started or breaks off.
+    pub fn of(frames: usize) -> Result<Self> {
+        let mut recorded = RECORDED.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = match &*recorded {
+            Some(all) => all,
+            None => recorded.insert(setup::runtime()?.block_on(Self::make(MOST))?),
+        };
+        ensure!(frames <= all.frames.len(), "{frames} frames are more than were recorded");
+        Ok(Self { frames: all.frames[..frames].to_vec() })
+    }
+
     /// Lets a double's guilds live until they have made this many frames.
     ///
     /// # Errors
@@ -45,7 +65,9 @@ impl Recording {
         let clock = Clock::new(move || Timestamp::from_millis(millis.fetch_add(STEP, Ordering::Relaxed)));
         let mut config = Config::new(SEED, clock);
         config.guilds = (0..GUILDS)
-            .map(|n| GuildPlan::new(&format!("Guild {n}"), (12_000 / (n + 1)).max(40), 4 + 400 / (n + 10), 1 + 40 / (n + 10)))
+            .map(|n| {
+                GuildPlan::new(&format!("Guild {n}"), (12_000 / (n + 1)).max(40), 4 + 400 / (n + 10), 1 + 40 / (n + 10))
+            })
             .collect();
         config.gateway.heartbeat_interval = Duration::from_secs(3_600);
         let token = config.bot_token.clone();
@@ -55,19 +77,20 @@ impl Recording {
         let properties = json!({"os": "linux", "browser": "bench", "device": "bench"});
         let identify = json!({"op": 2, "d": {"token": token, "intents": INTENTS, "properties": properties}});
         socket.send(Message::text(identify.to_string())).await?;
-        let mut recording = Self { frames: Vec::with_capacity(frames), guilds: Vec::new() };
+        let mut recording = Self { frames: Vec::with_capacity(frames) };
+        let mut guilds = 0;
         while recording.frames.len() < frames {
             let Some(message) = socket.next().await else { bail!("the double closed the connection") };
             let Message::Text(text) = message? else { continue };
             let text = text.as_str();
             if text.starts_with(r#"{"t":"GUILD_CREATE""#) {
-                recording.guilds.push(text.to_owned());
-                if recording.guilds.len() == GUILDS as usize {
+                guilds += 1;
+                if guilds == GUILDS {
                     double.traffic().start(TrafficPlan {
                         events_per_second: 1e6,
                         seed: SEED,
                         guild_ids: None,
-                        stop_after_events: Some(frames as u64),
+                        stop_after_events: None,
                         seconds: None,
                     });
                 }
@@ -77,11 +100,6 @@ impl Recording {
         }
         double.stop().await;
         Ok(recording)
-    }
-
-    /// Their bytes before compression.
-    pub fn bytes(&self) -> usize {
-        self.frames.iter().map(String::len).sum()
     }
 }
 
@@ -93,15 +111,6 @@ pub fn renumbered(frame: &str, seq: u64) -> Result<String> {
     let at = frame.find(r#""s":"#).context("a dispatch has a sequence")? + 4;
     let length = frame[at..].find(',').context("the sequence is followed by more")?;
     Ok(format!("{}{seq}{}", &frame[..at], &frame[at + length..]))
-}
-
-/// The sequence of a dispatch.
-///
-/// # Errors
-/// When it has none.
-pub fn sequence(frame: &str) -> Result<u64> {
-    let value: Value = serde_json::from_str(frame)?;
-    value["s"].as_u64().context("a dispatch has a sequence")
 }
 
 /// One stream for all frames, as `compress=zstd-stream` asks for, cut where each frame ends.

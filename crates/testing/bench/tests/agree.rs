@@ -29,3 +29,33 @@ fn verify() {
 fn queue() {
     agree("queue");
 }
+
+#[test]
+fn frames() {
+    agree("frames");
+}
+
+#[test]
+fn shards() {
+    agree("shards");
+}
+
+#[test]
+fn envelopes() {
+    agree("envelopes");
+}
+
+#[test]
+fn ingest() {
+    agree("ingest");
+}
+
+#[test]
+fn counters() {
+    agree("counters");
+}
+
+#[test]
+fn journal() {
+    agree("journal");
+}

@@ -46,7 +46,22 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     // Breaks the whole in every way, and compares the books.
     ("chaos", &["app", "devstack", "discord-double", "domain", "runtime", "store", "test-kit", "wire"]),
     // Measures each part beside its peers.
-    ("bench", &["devstack", "discord", "domain", "queue", "runtime", "stats-ingest", "store", "test-kit", "wire"]),
+    (
+        "bench",
+        &[
+            "devstack",
+            "discord",
+            "discord-double",
+            "domain",
+            "gateway-runner",
+            "queue",
+            "runtime",
+            "stats-ingest",
+            "store",
+            "test-kit",
+            "wire",
+        ],
+    ),
     // The least programs, built with nothing that is measured.
     ("bench-limits", &[]),
     // What a fresh clone compiles first: it starts the others, and is built with none of them.
@@ -58,11 +73,11 @@ const FOR_TESTS: &[&str] = &["bench", "devstack", "discord-double", "house", "qu
 
 /// External crates that stay behind one door.
 const BEHIND_ONE_DOOR: &[(&str, &[&str])] = &[
-    ("sqlx", &["store", "test-kit"]),
-    ("twilight-gateway", &["gateway-runner"]),
+    ("sqlx", &["store", "test-kit", "bench"]),
+    ("twilight-gateway", &["gateway-runner", "bench"]),
     ("aws-sdk-dynamodb", &["gateway-runner", "devstack"]),
     ("aws-sdk-sqs", &["queue", "devstack"]),
-    ("redis", &["cache"]),
+    ("redis", &["cache", "bench"]),
     ("rusqlite", &["gateway-runner"]),
     // The runner asks for `/gateway/bot` and nothing else.
     ("twilight-http", &["discord", "gateway-runner"]),

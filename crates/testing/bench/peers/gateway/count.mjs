@@ -11,6 +11,15 @@ const KINDS = {
 };
 const BOT_MESSAGE_CREATE = 2;
 
+/** The number of each kind, by its name in envelopes. */
+export const CODES = Object.fromEntries(
+  ['message_create', 'bot_message_create', 'message_update', 'message_delete', 'reaction_add', 'reaction_remove',
+    'reaction_clear', 'member_join', 'member_leave', 'member_update', 'voice_state', 'ban_add', 'ban_remove',
+    'audit_log_entry', 'guild_create', 'guild_delete', 'guild_update', 'channel_create', 'channel_update',
+    'channel_delete', 'role_create', 'role_update', 'role_delete', 'thread_create', 'thread_update', 'thread_delete',
+    'invite_create', 'invite_delete'].map((name, place) => [name, place + 1]),
+);
+
 export class Digest {
   kinds = new Float64Array(32);
   guilds = 0;
@@ -22,6 +31,11 @@ export class Digest {
     if (guild === undefined) return;
     if (kind === 1 && (d.webhook_id !== undefined || d.author.bot)) kind = BOT_MESSAGE_CREATE;
     const events = t === 'MESSAGE_DELETE_BULK' ? d.ids.length : 1;
+    this.add(kind, guild, events);
+  }
+
+  add(kind, guild, events) {
+    if (kind === undefined) return;
     this.kinds[kind] += events;
     this.guilds += events * Number(guild.slice(-6));
   }

@@ -3,10 +3,10 @@
 import { readFileSync } from 'node:fs';
 import zlib from 'node:zlib';
 import { CompressionMethod, WebSocketShard } from '@discordjs/ws';
-import zlibSync from 'zlib-sync';
 import { measured, serve } from '../serve.mjs';
 import { Digest } from './count.mjs';
 
+const zlibSync = await import('zlib-sync').then((module) => module.default, () => null);
 const recording = readFileSync(process.env.FRAMES);
 const frames = [];
 for (let at = 0; at < recording.length; ) {
@@ -18,10 +18,9 @@ for (let at = 0; at < recording.length; ) {
 
 /** A shard with a fresh stream, made as the package makes it when it connects. */
 function shard() {
-  const native = process.env.COMPRESSION === 'node:zlib';
-  const compression = native ? CompressionMethod.ZlibNative : CompressionMethod.ZlibSync;
+  const compression = zlibSync === null ? CompressionMethod.ZlibNative : CompressionMethod.ZlibSync;
   const made = new WebSocketShard({ options: { compression, encoding: 'json' } }, 0);
-  if (native) {
+  if (zlibSync === null) {
     const inflate = zlib.createInflate({ chunkSize: 65_535, flush: zlib.constants.Z_SYNC_FLUSH });
     inflate.on('data', (chunk) => made.inflateBuffer.push(chunk));
     made.nativeInflate = inflate;

@@ -7,7 +7,7 @@ use guildhall_domain::{ShardId, Timestamp};
 use guildhall_gateway_runner::batch::{Batch, Batcher, Origin};
 use guildhall_gateway_runner::project::{self, Dispatch, Frame};
 use guildhall_gateway_runner::watermark::Mark;
-use guildhall_wire::Event;
+use guildhall_wire::{Envelope, Event};
 use tokio::time::Instant;
 
 use super::Reader;
@@ -34,9 +34,14 @@ impl Ours {
             shard: ShardId { id: 0, count: 1 },
             session_id: Arc::from("0000019c8b2f7a000000000000000001"),
             started: Timestamp::from_millis(recording::START),
-            class_map: guildhall_domain::event::CLASS_MAP_VERSION,
+            class_map: guildhall_domain::event::ClassMap::CURRENT,
         };
         Batcher::new(origin, Mark { seq: seq - 1, at: RECEIVED })
+    }
+
+    /// What the bodies made so far hold.
+    pub(super) fn envelopes(&self) -> Result<Vec<Envelope>> {
+        self.bodies.iter().map(|body| Ok(guildhall_wire::decode(body)?)).collect()
     }
 
     fn encode(&mut self) {
@@ -68,9 +73,7 @@ impl Reader for Ours {
 
     fn digest(&self) -> Result<Option<Digest>> {
         let mut digest = Digest::default();
-        for body in &self.bodies {
-            digest.envelope(&guildhall_wire::decode(body)?);
-        }
+        self.envelopes()?.iter().for_each(|envelope| digest.envelope(envelope));
         Ok(Some(digest))
     }
 }

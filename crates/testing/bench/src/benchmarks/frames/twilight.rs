@@ -22,7 +22,7 @@ impl Reader for Twilight {
 }
 
 /// Counts an event of twilight's.
-pub(super) fn count(digest: &mut Digest, event: &Event) {
+pub(crate) fn count(digest: &mut Digest, event: &Event) {
     let (Some(name), Some(guild)) = (event.kind().name(), event.guild_id()) else { return };
     let (bot, events) = match event {
         Event::MessageCreate(message) => (message.webhook_id.is_some() || message.author.bot, 1),
