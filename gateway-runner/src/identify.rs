@@ -29,7 +29,12 @@ use budget::Window;
 pub use verdict::fingerprint;
 
 /// The distance Discord asks for between two IDENTIFYs of a bucket.
-const PACE: Duration = Duration::from_secs(5);
+const DISTANCE: Duration = Duration::from_secs(5);
+/// How much later than its claim an IDENTIFY may reach Discord: what is measured is the distance between claims, and a
+/// busy machine takes a while from the permit to the frame. One that comes too soon costs a unit of the budget.
+const ON_THE_WAY: Duration = Duration::from_millis(1_500);
+/// The distance between two claims of a bucket.
+const PACE: Duration = DISTANCE.saturating_add(ON_THE_WAY);
 /// How old Discord's answer may be: the table counts the units in between.
 const GOOD_FOR: Duration = Duration::from_secs(60);
 /// How old it may be when few units are left, which somebody else may be spending as well.
@@ -201,7 +206,7 @@ impl Gate {
         Ok(())
     }
 
-    /// Claims the bucket's next turn: a claim is possible five seconds after the one before it was first seen.
+    /// Claims the bucket's next turn: a claim is possible [`PACE`] after the one before it was first seen.
     async fn pace(&self, bucket: u32) -> Result<(), Refusal> {
         let key = self.table.own("pace", bucket.to_string());
         loop {
