@@ -24,7 +24,8 @@ impl Reader<'_> {
             End::Unusable => return Outcome::JournalUnusable,
             End::Stop if self.is_retired() => self.close(CloseFrame::NORMAL).await,
             End::Stop => self.close(CloseFrame::RESUME).await,
-            End::Lost | End::Fatal(_) => {}
+            End::Lost => {}
+            End::Fatal(code) => self.alarm(code),
         }
         if let Some(batcher) = &mut self.batcher {
             batcher.close_all(&mut self.closed);
@@ -34,8 +35,6 @@ impl Reader<'_> {
         }
         match end {
             End::Fatal(code) => {
-                metrics::counter!("shard_fatal_total", "code" => code.to_string()).increment(1);
-                tracing::error!(shard = %self.lease.shard(), code, "Discord closed the shard for good; it stays closed");
                 self.deps.gate.close_for_good(self.lease.shard(), code).await;
                 Outcome::Fatal(code)
             }
@@ -51,6 +50,14 @@ impl Reader<'_> {
                 Outcome::Lost
             }
         }
+    }
+
+    /// Says that Discord closed the shard for good, before anything that may have to wait for the disk or the table.
+    fn alarm(&self, code: u16) {
+        let shard = self.lease.shard();
+        self.deps.status.set(shard, Some(Phase::Fatal { code }));
+        metrics::counter!("shard_fatal_total", "code" => code.to_string()).increment(1);
+        tracing::error!(shard = %shard, code, "Discord closed the shard for good; it stays closed");
     }
 
     /// Closes the connection so that the session can be resumed, and reads what Discord sent before it noticed.

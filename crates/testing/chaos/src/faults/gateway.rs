@@ -84,10 +84,14 @@ pub(super) async fn fatal_4004(context: &Context, name: &'static str) -> anyhow:
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let before = stage.double.gateway().counts();
-    let mut unready = true;
+    let mut wrong = Vec::new();
     for runner in &mut stage.runners {
-        unready &= runner.process()?.get("/readyz").await?.0 == 503;
-        unready &= runner.process()?.get("/healthz").await?.0 == 200;
+        for (path, expected) in [("/readyz", 503), ("/healthz", 200)] {
+            let (status, body) = runner.process()?.get(path).await?;
+            if status != expected {
+                wrong.push(format!("{path} answers {status}: {body}"));
+            }
+        }
     }
     stage.hold(stage.span(60, 4)).await;
     let after = stage.double.gateway().counts();
@@ -102,7 +106,7 @@ pub(super) async fn fatal_4004(context: &Context, name: &'static str) -> anyhow:
     let recovery = stage.recovered().await?;
     let outcome = stage.settle(Some(recovery)).await?;
     Ok(outcome
-        .asserting(unready, || "a runner with fatally closed shards is alive, and not ready".to_owned())
+        .asserting(wrong.is_empty(), || format!("a runner with fatally closed shards: {wrong:?}"))
         .asserting(before == after, || format!("it went on trying: {before:?}, then {after:?}")))
 }
 
