@@ -18,7 +18,7 @@ use crate::cpu::{self, Core};
 use crate::function::Function;
 use crate::recording::{Recording, ZstdStream};
 use crate::setup::runtime;
-use crate::{Benchmark, Better, Contestant, Figure, Sample, Scale, Setup, Stopwatch};
+use crate::{Benchmark, Better, Contestant, Figure, Sample, Setup, Stopwatch};
 
 pub(super) const BENCHMARK: Benchmark = Benchmark {
     number: 13,
