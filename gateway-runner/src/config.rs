@@ -59,7 +59,8 @@ impl Config {
             None => None,
             Some(_) => Some(env.parsed::<std::num::NonZeroU32>("RUNNER_SHARD_COUNT", "a positive number")?.get()),
         };
-        let millis = |name, default: u64| env.parsed_or(name, "a number of milliseconds", default).map(Duration::from_millis);
+        let millis =
+            |name, default: u64| env.parsed_or(name, "a number of milliseconds", default).map(Duration::from_millis);
         Ok(Self {
             token: env.secret("DISCORD_TOKEN")?,
             application: env.required("DISCORD_APPLICATION_ID")?.to_owned(),

@@ -11,20 +11,22 @@ mod pulse;
 mod set;
 #[cfg(test)]
 mod simulation;
+mod sweep;
 mod table;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
+pub use cuts::Cuts;
 use guildhall_domain::ShardId;
 use guildhall_wire::CoverageGap;
-pub use cuts::Cuts;
 pub use item::{GaugeRecord, SessionRecord};
 pub use pulse::Pulse;
 pub use set::Pin;
+pub use sweep::{Beat, Seen, Sweep};
 pub(crate) use table::Key;
-pub use table::{Beat, Seen, Sweep, Table, TableError, Written};
+pub use table::{Table, TableError, Written};
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 

@@ -92,12 +92,8 @@ pub async fn run_with(config: Config, aws: &SdkConfig, clock: Clock, stop: Cance
     let partitions = u32::try_from(config.queue_urls.len()).context("too many event queues")?;
     let (journal, found, thread) =
         Journal::open(&config.journal_dir, config.journal_max_bytes, &holder, partitions, clock.now())?;
-    let candidate = Candidate {
-        table: &table,
-        holder: &holder,
-        predecessors: &found.predecessors,
-        term: config.lease_term,
-    };
+    let candidate =
+        Candidate { table: &table, holder: &holder, predecessors: &found.predecessors, term: config.lease_term };
     let settled = tokio::select! {
         settled = candidate.settle(config.shard_count, gateway.shards) => settled.map(Some),
         () = stop.cancelled() => table.farewell(&holder).await.map(|()| None).map_err(Into::into),
@@ -216,7 +212,10 @@ async fn discover(
         }
         match table.pin().await {
             Ok(Some(pin)) if attempt >= PATIENCE_WITH_DISCORD => {
-                tracing::warn!(shards = pin.count, "going on without Discord's answer, with the shards that are pinned");
+                tracing::warn!(
+                    shards = pin.count,
+                    "going on without Discord's answer, with the shards that are pinned"
+                );
                 // A stand-in for the API is one for the gateway as well: Discord's own must not hear of its token.
                 let url = config.api_url.strip_prefix("http://").map(|host| format!("ws://{host}"));
                 return Ok(Some(Start { url, shards: pin.count }));

@@ -151,9 +151,10 @@ impl Cutover {
     /// has ended.
     pub fn may_begin(&self) -> bool {
         let state = self.lock();
-        state.record.as_ref().is_some_and(|record| {
-            state.old.live || record.is_complete() || (state.old_lost && !state.untouched)
-        })
+        state
+            .record
+            .as_ref()
+            .is_some_and(|record| state.old.live || record.is_complete() || (state.old_lost && !state.untouched))
     }
 
     /// Whether the new sessions begin where the old one was lost, with nothing between them to compare.

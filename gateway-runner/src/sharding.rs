@@ -47,7 +47,9 @@ pub enum ShardingError {
         pinned: u32,
     },
     /// Guilds are being cut over to another set.
-    #[error("RUNNER_SHARD_COUNT is {wanted}, but guilds are being cut over from {pinned} shards to {target}; wait for the end")]
+    #[error(
+        "RUNNER_SHARD_COUNT is {wanted}, but guilds are being cut over from {pinned} shards to {target}; wait for the end"
+    )]
     Underway {
         /// The number asked for.
         wanted: u32,
@@ -95,7 +97,11 @@ impl Candidate<'_> {
                 Some(target) if count == target || count == pin.count => pin.count,
                 Some(target) => return Err(ShardingError::Underway { wanted: count, pinned: pin.count, target }),
                 None if count > pin.count && count.is_multiple_of(pin.count) => {
-                    tracing::warn!(from = pin.count, to = count, "guilds are to be cut over to another number of shards");
+                    tracing::warn!(
+                        from = pin.count,
+                        to = count,
+                        "guilds are to be cut over to another number of shards"
+                    );
                     self.table.put_target(pin, count).await?;
                     continue;
                 }
@@ -158,7 +164,8 @@ impl Candidate<'_> {
         let foreign = |shards: u32| shards != count && Some(shards) != target;
         let known = |holder: &str| holder.is_empty() || self.predecessors.iter().any(|name| name == holder);
         let runners = sweep.runners.into_iter().map(|(holder, beat)| (holder, None, beat.shards, beat.counter));
-        let leases = sweep.leases.into_iter().map(|(shard, seen)| (seen.holder, Some(shard), shard.count, seen.counter));
+        let leases =
+            sweep.leases.into_iter().map(|(shard, seen)| (seen.holder, Some(shard), shard.count, seen.counter));
         let signs = runners.chain(leases).filter(|(holder, _, shards, _)| foreign(*shards) && !known(holder));
         Ok(signs.map(|(holder, shard, _, counter)| ((holder, shard), counter)).collect())
     }

@@ -84,7 +84,8 @@ impl Fleet {
         for (_, group) in std::mem::take(&mut self.groups) {
             group.keeper.cancel();
         }
-        let old: Vec<ShardId> = self.leases.lock().keys().filter(|shard| shard.count != target.count).copied().collect();
+        let old: Vec<ShardId> =
+            self.leases.lock().keys().filter(|shard| shard.count != target.count).copied().collect();
         for shard in old {
             if let Some(running) = self.active.remove(&shard) {
                 running.stop.cancel();
@@ -157,7 +158,7 @@ impl Fleet {
             };
             self.groups.insert(shard, Group { cutover: cutover.clone(), keeper: stop.clone() });
             self.keepers.spawn(async move {
-                let lost = stop.run_until_cancelled_owned(keeper.run()).await;
+                let lost = stop.run_until_cancelled_owned(Box::pin(keeper.run())).await;
                 lost.map(|()| cutover)
             });
         }
@@ -209,7 +210,11 @@ impl Fleet {
             Ok(remaining) if remaining >= missing => true,
             Ok(remaining) => {
                 metrics::gauge!("reshard_identifies_missing").set(f64::from(missing - remaining));
-                tracing::error!(remaining, missing, "the cut-over waits: too few IDENTIFYs are left for the new shards");
+                tracing::error!(
+                    remaining,
+                    missing,
+                    "the cut-over waits: too few IDENTIFYs are left for the new shards"
+                );
                 false
             }
             Err(error) => {

@@ -19,13 +19,7 @@ pub(super) async fn beat(pulse: Arc<Pulse>, term: Duration) {
 }
 
 /// Renews every lease and the heartbeat, three times a term.
-pub(super) async fn renew(
-    table: Table,
-    holder: Arc<str>,
-    shard_count: Arc<AtomicU32>,
-    leases: Leases,
-    term: Duration,
-) {
+pub(super) async fn renew(table: Table, holder: Arc<str>, shard_count: Arc<AtomicU32>, leases: Leases, term: Duration) {
     let counter = AtomicU64::new(0);
     let mut tick = tokio::time::interval(term / 3);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -10,8 +10,8 @@ use guildhall_domain::ShardId;
 use sha2::{Digest as _, Sha256};
 
 use super::Gate;
-use crate::lease::{Key, TableError};
 use crate::lease::item::{number, string, text};
+use crate::lease::{Key, TableError};
 
 /// How long the verdict's record may take.
 const RECORDING: Duration = Duration::from_secs(10);

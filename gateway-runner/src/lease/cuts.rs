@@ -47,10 +47,8 @@ impl Table {
         holder: &str,
         data: Vec<u8>,
     ) -> Result<Written, TableError> {
-        let item = HashMap::from([
-            ("holder".to_owned(), text(holder)),
-            ("data".to_owned(), AttributeValue::B(data.into())),
-        ]);
+        let item =
+            HashMap::from([("holder".to_owned(), text(holder)), ("data".to_owned(), AttributeValue::B(data.into()))]);
         self.put_long_lived(&self.cuts_key(shard, generation), seen, item).await
     }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use guildhall_domain::ShardId;
 use tokio::time::Instant;
 
-use super::table::{Beat, Seen, Sweep};
+use super::sweep::{Beat, Seen, Sweep};
 
 /// The last counters seen, and since when they stand still.
 #[derive(Default)]
@@ -145,7 +145,8 @@ mod tests {
     }
 
     fn sweep(count: u32, leases: &[(u32, &str, u64)], runners: &[(&str, u64)]) -> Sweep {
-        let lease = |&(id, holder, counter): &(u32, &str, u64)| (shard(id, count), Seen { holder: holder.into(), counter });
+        let lease =
+            |&(id, holder, counter): &(u32, &str, u64)| (shard(id, count), Seen { holder: holder.into(), counter });
         let runner = |&(holder, counter): &(&str, u64)| (holder.to_owned(), Beat { shards: count, counter });
         Sweep {
             leases: leases.iter().map(lease).collect(),
@@ -224,7 +225,8 @@ mod tests {
             held: &held,
             term: TERM,
         };
-        let next = |now| -> Vec<_> { observer.plan(&view, now).take_next.into_iter().map(|(shard, _)| shard).collect() };
+        let next =
+            |now| -> Vec<_> { observer.plan(&view, now).take_next.into_iter().map(|(shard, _)| shard).collect() };
         assert_eq!(next(now), [shard(0, 4)], "who ran shard 2 before is waited for, and 1 and 3 are the other's");
         assert_eq!(next(now + TERM), [shard(0, 4), shard(2, 4)]);
     }

@@ -10,7 +10,6 @@
 //! **Invariant:** no instant of one machine is compared with another's, but for the day-long IDENTIFY window, which
 //! Discord's own answer bounds as well.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
@@ -24,11 +23,11 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use guildhall_domain::{Clock, ShardId};
 
 use super::item::{GaugeRecord, Item, SessionRecord, int, number, record, string, text, watermark};
-use super::set::{PIN, Pin, pin, shard_of};
+use super::sweep::Seen;
 
 /// How long an item outlives its last write: longer than journal, queue and dead letters live.
 const KEEP_LEASE_SECS: i64 = 60 * 24 * 3_600;
-const KEEP_OTHER_SECS: i64 = 2 * 24 * 3_600;
+pub(super) const KEEP_OTHER_SECS: i64 = 2 * 24 * 3_600;
 
 /// The table cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -50,21 +49,12 @@ pub enum Written {
     Refused,
 }
 
-/// Who holds a lease, as last seen.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Seen {
-    /// The holder; empty when the lease was handed over.
-    pub holder: String,
-    /// Moves with every write of the holder.
-    pub counter: u64,
-}
-
 /// The table.
 #[derive(Clone)]
 pub struct Table {
-    client: Client,
-    name: String,
-    application: Arc<str>,
+    pub(super) client: Client,
+    pub(super) name: String,
+    pub(super) application: Arc<str>,
     clock: Clock,
 }
 
@@ -99,83 +89,6 @@ impl Table {
             }
             Err(error) => Err(unavailable(&error)),
         }
-    }
-
-    /// Every lease of every set of shards, every runner's heartbeat, and the pin, by one consistent Query.
-    ///
-    /// # Errors
-    /// When the table cannot be read.
-    pub async fn sweep(&self) -> Result<Sweep, TableError> {
-        let mut sweep = Sweep::default();
-        for item in self.query("sk, holder, #counter, shards, generation, target, finished, generation_of_set").await? {
-            let Some(key) = string(&item, "sk") else { continue };
-            if key == PIN {
-                sweep.pin = pin(&item);
-                continue;
-            }
-            let Some(counter) = number(&item, "counter") else { continue };
-            let holder = string(&item, "holder").unwrap_or_default().to_owned();
-            if let Some(shard) = shard_of(key) {
-                sweep.finished.extend(number(&item, "finished").map(|generation: u64| (shard, generation)));
-                sweep.sessions.extend(number(&item, "generation_of_set").map(|generation: u64| (shard, generation)));
-                sweep.leases.insert(shard, Seen { holder, counter });
-            } else if let Some((holder, shards)) = key.strip_prefix("runner#").zip(number(&item, "shards")) {
-                sweep.runners.insert(holder.to_owned(), Beat { shards, counter });
-            }
-        }
-        Ok(sweep)
-    }
-
-    /// The whole partition of leases, with the attributes of `projection`.
-    pub(super) async fn query(&self, projection: &str) -> Result<Vec<Item>, TableError> {
-        let mut items = Vec::new();
-        let mut start = None;
-        loop {
-            let mut query = self
-                .client
-                .query()
-                .table_name(&self.name)
-                .consistent_read(true)
-                .set_exclusive_start_key(start)
-                .key_condition_expression("pk = :pk")
-                .expression_attribute_values(":pk", text(format!("fleet#{}", self.application)));
-            if !projection.is_empty() {
-                query = query.projection_expression(projection).expression_attribute_names("#counter", "counter");
-            }
-            let page = query.send().await.map_err(|error| unavailable(&error))?;
-            items.extend(page.items.unwrap_or_default());
-            start = page.last_evaluated_key.filter(|key| !key.is_empty());
-            if start.is_none() {
-                return Ok(items);
-            }
-        }
-    }
-
-    /// Says that this runner is alive, and of which set of shards it is.
-    ///
-    /// # Errors
-    /// When the table cannot be written.
-    pub async fn heartbeat(&self, holder: &str, shard_count: u32, counter: u64) -> Result<(), TableError> {
-        let sent = self
-            .client
-            .put_item()
-            .table_name(&self.name)
-            .set_item(Some(keyed(Item::new(), &self.fleet(format!("runner#{holder}")))))
-            .item("shards", int(shard_count))
-            .item("counter", int(counter))
-            .item("expires_at", self.expiry(KEEP_OTHER_SECS))
-            .send();
-        sent.await.map(drop).map_err(|error| unavailable(&error))
-    }
-
-    /// Says that this runner has ended.
-    ///
-    /// # Errors
-    /// When the table cannot be written.
-    pub async fn farewell(&self, holder: &str) -> Result<(), TableError> {
-        let key = self.fleet(format!("runner#{holder}"));
-        let delete = self.client.delete_item().table_name(&self.name).key("pk", text(key.pk)).key("sk", text(key.sk));
-        delete.send().await.map(drop).map_err(|error| unavailable(&error))
     }
 
     /// Takes a lease, on the condition that it is still as it was `seen`; `None` when someone else was first.
@@ -299,7 +212,9 @@ impl Table {
             .expression_attribute_values(":me", text(holder));
         match delete.send().await {
             Ok(_) => Ok(()),
-            Err(error) if error.as_service_error().is_some_and(DeleteItemError::is_conditional_check_failed_exception) => {
+            Err(error)
+                if error.as_service_error().is_some_and(DeleteItemError::is_conditional_check_failed_exception) =>
+            {
                 Ok(())
             }
             Err(error) => Err(unavailable(&error)),
@@ -354,12 +269,7 @@ impl Table {
     }
 
     /// Puts an item that lives as long as a lease, as [`Table::put_if`] does.
-    pub(super) async fn put_long_lived(
-        &self,
-        key: &Key,
-        seen: Option<u64>,
-        item: Item,
-    ) -> Result<Written, TableError> {
+    pub(super) async fn put_long_lived(&self, key: &Key, seen: Option<u64>, item: Item) -> Result<Written, TableError> {
         self.put_if(key, seen, item, Some(self.expiry(KEEP_LEASE_SECS))).await
     }
 
@@ -427,36 +337,12 @@ impl Table {
         self.fleet(format!("lease#{}#{}", shard.count, shard.id))
     }
 
-    fn expiry(&self, keep_secs: i64) -> AttributeValue {
+    pub(super) fn expiry(&self, keep_secs: i64) -> AttributeValue {
         int(self.clock.now().as_secs() + keep_secs)
     }
 }
 
-/// A runner's heartbeat.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Beat {
-    /// How many shards the set has that it runs.
-    pub shards: u32,
-    /// Moves with every beat.
-    pub counter: u64,
-}
-
-/// What one sweep found.
-#[derive(Default, Debug)]
-pub struct Sweep {
-    /// Shard → holder and counter, of every set of shards.
-    pub leases: HashMap<ShardId, Seen>,
-    /// Shards whose guilds have all been cut over to the set of this generation.
-    pub finished: HashMap<ShardId, u64>,
-    /// Shards that have a session → the generation of the set it was begun in.
-    pub sessions: HashMap<ShardId, u64>,
-    /// Runner → its heartbeat.
-    pub runners: HashMap<String, Beat>,
-    /// The set that is pinned.
-    pub pin: Option<Pin>,
-}
-
-fn keyed(mut item: Item, key: &Key) -> Item {
+pub(super) fn keyed(mut item: Item, key: &Key) -> Item {
     item.insert("pk".to_owned(), text(&key.pk));
     item.insert("sk".to_owned(), text(&key.sk));
     item

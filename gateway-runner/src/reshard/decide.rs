@@ -67,7 +67,8 @@ impl Cutover {
                 let stopped = *state.stopped.get_or_insert(now);
                 let settled = |stream: &Stream| stream.is_settled(now, self.timing.quiet) && stream.is_introduced(now);
                 let arrived = state.new.values().all(settled);
-                let proven = state.new.values().all(|stream| stream.is_proven(stopped + self.timing.quiet, state.round));
+                let proven =
+                    state.new.values().all(|stream| stream.is_proven(stopped + self.timing.quiet, state.round));
                 (arrived && proven).then(|| {
                     let before = state.positions();
                     let mut next = record;

@@ -156,7 +156,8 @@ impl Keeper {
     /// Whether the table says that SQS has everything up to the cuts.
     async fn is_safe(&self, record: &Record) -> bool {
         let Some(upto) = self.cutover.is_read(&self.marks) else { return false };
-        if !self.marks.is_safe(&record.old_session, upto) || !is_recorded(&self.lease, &record.old_session, upto).await {
+        if !self.marks.is_safe(&record.old_session, upto) || !is_recorded(&self.lease, &record.old_session, upto).await
+        {
             return false;
         }
         for id in Cutover::successors(self.lease.shard(), self.cutover.target) {

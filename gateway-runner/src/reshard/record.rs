@@ -263,12 +263,14 @@ mod tests {
             after: 12,
             from: Timestamp::from_millis(5),
             to: Timestamp::from_millis(9),
-            lost: seed % 2 == 0,
+            lost: seed.is_multiple_of(2),
             shards: BTreeSet::from([1, 3]),
         };
-        let before = if seed % 3 == 0 { BTreeMap::new() } else { BTreeMap::from([(1, position(3)), (3, position(8))]) };
-        record.rest = (seed % 5 > 0).then(|| Rest { after: seed, before, gap: (seed % 4 > 0).then(gap) });
-        record.finished = seed % 7 == 0;
+        let before =
+            if seed.is_multiple_of(3) { BTreeMap::new() } else { BTreeMap::from([(1, position(3)), (3, position(8))]) };
+        record.rest =
+            (!seed.is_multiple_of(5)).then(|| Rest { after: seed, before, gap: (!seed.is_multiple_of(4)).then(gap) });
+        record.finished = seed.is_multiple_of(7);
         record
     }
 
@@ -295,7 +297,8 @@ mod tests {
 
     #[test]
     fn a_full_shard_fits_an_item_many_times() {
-        let guilds: Vec<_> = (0..2_500_u64).map(|n| (n * 736_298_347_129_873 + 5, 90_000_000 + n, 80_000_000 + n)).collect();
+        let guilds: Vec<_> =
+            (0..2_500_u64).map(|n| (n * 736_298_347_129_873 + 5, 90_000_000 + n, 80_000_000 + n)).collect();
         let size = record(&guilds, 1).encode().len();
         assert!(size < 60_000, "{size} bytes");
     }
@@ -311,7 +314,9 @@ mod tests {
         assert!(record.forwards_new(1, "after it", guild, 1));
         let other = GuildId::new(8).expect("an id");
         record.rest = Some(Rest { after: 60, before: BTreeMap::new(), gap: None });
-        assert!(!record.forwards_old("s", other, 61) && !record.forwards_new(1, "n", other, 61) && !record.is_complete());
+        assert!(
+            !record.forwards_old("s", other, 61) && !record.forwards_new(1, "n", other, 61) && !record.is_complete()
+        );
         assert_eq!((record.last_old(), record.last_new("n")), (60, 20));
     }
 }

@@ -27,10 +27,7 @@ pub(super) struct CutOver {
 }
 
 /// The next message. Whether it was waited for is told to whom it concerns.
-pub(super) async fn next(
-    shard: &mut Shard<Slot>,
-    attached: &Attached,
-) -> Option<Result<Message, ReceiveMessageError>> {
+pub(super) async fn next(shard: &mut Shard<Slot>, attached: &Attached) -> Option<Result<Message, ReceiveMessageError>> {
     let Some(side) = attached.get() else { return shard.next().await };
     let mut waited = false;
     // Without the runtime's own budget, so that only an empty socket makes it wait.
@@ -54,7 +51,7 @@ pub(super) async fn asked(rounds: &mut Option<watch::Receiver<u64>>) {
     {
         return;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 impl Reader<'_> {

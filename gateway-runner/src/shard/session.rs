@@ -48,7 +48,8 @@ impl<'a> Reader<'a> {
         // A session that this shard had when the number of shards was another one before is long gone.
         let generation = deps.sharding.generation;
         let record = lease.session().await.filter(|record| record.generation == generation);
-        let known = |version| if version == deps.class_map.version() { Some(deps.class_map) } else { ClassMap::of(version) };
+        let known =
+            |version| if version == deps.class_map.version() { Some(deps.class_map) } else { ClassMap::of(version) };
         let class_map = record.as_ref().and_then(|record| known(record.class_map));
         let resumable = record.as_ref().zip(class_map);
         // On the disk the session was read on last, the journal reaches further than SQS.
@@ -109,12 +110,7 @@ impl<'a> Reader<'a> {
         self.deps.marks.begin(&record.session_id, from);
         let row = SessionRow { shard, session_id: record.session_id.clone(), mark: from };
         self.deps.journal.put_session(row).await?;
-        let origin = Origin {
-            shard,
-            session_id: record.session_id.clone(),
-            started: record.started,
-            class_map,
-        };
+        let origin = Origin { shard, session_id: record.session_id.clone(), started: record.started, class_map };
         self.batcher = Some(Batcher::new(origin, from));
         self.advanced = from.seq;
         self.replay_from = Some(from.at);

@@ -77,8 +77,10 @@ async fn a_fatal_close_code_stops_the_shard_for_good() {
     counts("two sessions", &double, |counts| counts.identifies == 2).await;
     double.gateway().misbehave(GatewayFault::Close { shard: Some(0), code: 4014 });
     let metrics = guildhall_runtime::metrics::install().expect("one recorder");
-    until("the alarm", PATIENCE, || async { metrics.render().contains("shard_fatal_total{code=\"4014\"} 1").then_some(()) })
-        .await;
+    until("the alarm", PATIENCE, || async {
+        metrics.render().contains("shard_fatal_total{code=\"4014\"} 1").then_some(())
+    })
+    .await;
     // The other shard is alive: it resumes when its connection is cut, and the first one still does not come back.
     double.gateway().misbehave(GatewayFault::DropConnections { shard: Some(1) });
     counts("a resumed session", &double, |counts| counts.resumes == 1).await;

@@ -85,7 +85,8 @@ async fn the_watermark_follows_and_gaps_stay_until_accepted() {
     let marks = Watermarks::default();
     let holder: Arc<str> = "me".into();
     let term = Duration::from_secs(10);
-    let lease = Lease::take(&table, SHARD, None, &holder, term, &marks, &pulse()).await.expect("writable").expect("free");
+    let lease =
+        Lease::take(&table, SHARD, None, &holder, term, &marks, &pulse()).await.expect("writable").expect("free");
     assert_eq!(lease.session().await, None);
     lease.put_session(record("s")).await.expect("held");
     let session: Arc<str> = "s".into();
@@ -134,10 +135,12 @@ async fn a_lost_lease_is_noticed_and_forbids_connecting() {
     let table = aws.table(system_clock());
     let marks = Watermarks::default();
     let term = Duration::from_secs(10);
-    let lease = Lease::take(&table, SHARD, None, &"me".into(), term, &marks, &pulse()).await.expect("writable").expect("free");
+    let lease =
+        Lease::take(&table, SHARD, None, &"me".into(), term, &marks, &pulse()).await.expect("writable").expect("free");
     assert!(lease.is_fresh() && lease.fresh().await.is_ok());
     let seen = Seen { holder: "me".to_owned(), counter: 1 };
-    let thief = Lease::take(&table, SHARD, Some(&seen), &"thief".into(), term, &marks, &pulse()).await.expect("writable");
+    let thief =
+        Lease::take(&table, SHARD, Some(&seen), &"thief".into(), term, &marks, &pulse()).await.expect("writable");
     assert!(thief.is_some());
     lease.renew().await.expect("the table answers");
     tokio::time::timeout(Duration::from_secs(5), lease.lost()).await.expect("noticed");

@@ -89,7 +89,8 @@ async fn killed_in_the_middle(name: &str, same_disk: bool) {
             for id in 0..2 {
                 let shard = guildhall_domain::ShardId { id, count: 2 };
                 let cuts = table.cuts(shard, 2).await.expect("readable");
-                let record = cuts.and_then(|cuts| guildhall_gateway_runner::reshard::record::Record::decode(&cuts.data));
+                let record =
+                    cuts.and_then(|cuts| guildhall_gateway_runner::reshard::record::Record::decode(&cuts.data));
                 cut += record.map_or(0, |record| record.cuts.len());
             }
             (cut as u64 >= kill * 2 || pinned(&table).await == (4, 2)).then_some(())

@@ -137,7 +137,9 @@ impl SlowQueue {
         let call: serde_json::Value = serde_json::from_str(&call).expect("JSON");
         let under_way = queue.under_way.fetch_add(1, Ordering::SeqCst) + 1;
         queue.most.fetch_max(under_way, Ordering::SeqCst);
-        tokio::time::timeout(Duration::from_millis(40), std::future::pending::<()>()).await.expect_err("it takes a while");
+        tokio::time::timeout(Duration::from_millis(40), std::future::pending::<()>())
+            .await
+            .expect_err("it takes a while");
         queue.under_way.fetch_sub(1, Ordering::SeqCst);
         if queue.refusing.load(Ordering::SeqCst) {
             return (StatusCode::SERVICE_UNAVAILABLE, "away").into_response();
@@ -176,8 +178,12 @@ async fn a_backlog_is_drained_by_several_calls_at_a_time_and_an_outage_meets_one
         let class = PriorityClass::ALL[usize::try_from(id % 4).expect("small")];
         let first_event = Some(id.cast_unsigned());
         marks.submitted(&session, id, first_event, at(1), Some(MARK));
-        let (shard, session, body) = (ShardId { id: 0, count: 1 }, session.clone(), format!("{}:{id:04}", class.code()));
-        journal.append(Entry { id, class, shard, session, first_event, first_at: at(1), body }, MARK).await.expect("kept");
+        let (shard, session, body) =
+            (ShardId { id: 0, count: 1 }, session.clone(), format!("{}:{id:04}", class.code()));
+        journal
+            .append(Entry { id, class, shard, session, first_event, first_at: at(1), body }, MARK)
+            .await
+            .expect("kept");
     }
     let aws = aws_config::from_env()
         .endpoint_url(&url)
@@ -195,7 +201,8 @@ async fn a_backlog_is_drained_by_several_calls_at_a_time_and_an_outage_meets_one
     queue.refusing.store(true, Ordering::SeqCst);
     let mut sending = JoinSet::new();
     sending.spawn(sender.run());
-    until("an outage to be noticed", PATIENCE, || async { (queue.most.load(Ordering::SeqCst) > 1).then_some(()) }).await;
+    until("an outage to be noticed", PATIENCE, || async { (queue.most.load(Ordering::SeqCst) > 1).then_some(()) })
+        .await;
     until("one call at a time", PATIENCE, || async {
         // Those that were under way when it began have ended, with the client's own repetitions.
         queue.most.store(0, Ordering::SeqCst);

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use aws_config::SdkConfig;
-use aws_sdk_dynamodb::types::{AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+};
 use aws_sdk_sqs::types::DeleteMessageBatchRequestEntry;
 use guildhall_discord_double::gateway::GatewaySettings;
 use guildhall_discord_double::{Config as DoubleConfig, Double, GuildPlan};
@@ -108,7 +110,9 @@ impl Aws {
     pub(crate) async fn receive(&self, queue_url: &str) -> Vec<String> {
         let received = self.sqs.receive_message().queue_url(queue_url).max_number_of_messages(10).send().await;
         let (mut bodies, mut handles) = (Vec::new(), Vec::new());
-        for (number, message) in received.expect("the queue answers").messages.unwrap_or_default().into_iter().enumerate() {
+        for (number, message) in
+            received.expect("the queue answers").messages.unwrap_or_default().into_iter().enumerate()
+        {
             let handle = message.receipt_handle.expect("a handle");
             let entry = DeleteMessageBatchRequestEntry::builder().id(number.to_string()).receipt_handle(handle);
             handles.push(entry.build().expect("complete"));
@@ -151,7 +155,7 @@ pub(crate) fn variables(double: &Double, aws: &Aws, queues: &[String], journal: 
         ("RUNNER_ADMIN_ADDR", "127.0.0.1:0".to_owned()),
         ("RUNNER_LEASE_TERM_MS", "3000".to_owned()),
         ("RUNNER_RESHARD_QUIET_MS", "1000".to_owned()),
-        ("RUNNER_RESHARD_FORCE_MS", "20000".to_owned()),
+        ("RUNNER_RESHARD_FORCE_MS", "120000".to_owned()),
         ("RUNNER_HOLDER_ID", format!("test-{}", journal.file_name().expect("a name").display())),
     ]
 }
@@ -290,7 +294,12 @@ impl Ingest {
             .map(|key| (key, ledger.get(key), self.counts.get(key)))
             .take(10)
             .collect();
-        assert!(differing.is_empty() && enough, "{total}, {}: key, ledger, counted: {differing:#?}", self.total());
+        assert!(
+            differing.is_empty() && enough,
+            "{total}, {}, gaps {:?}: key, ledger, counted: {differing:#?}",
+            self.total(),
+            self.gaps
+        );
     }
 }
 

@@ -6,7 +6,7 @@ use guildhall_domain::ShardId;
 use tokio::time::Instant;
 
 use super::super::plan::{Observer, Viewpoint};
-use super::super::table::Sweep;
+use super::super::sweep::Sweep;
 use super::super::{Pin, State, Written};
 use super::world::{Answer, Ask, TERM, World};
 
@@ -138,7 +138,7 @@ impl Runner {
         }
         let Some((ask, began)) = self.asked.remove(&number) else { return };
         match (ask, answer) {
-            (Ask::Sweep, Answer::Sweep(sweep)) => self.look(world, sweep),
+            (Ask::Sweep, Answer::Sweep(sweep)) => self.look(world, *sweep),
             (Ask::Take(shard, _), Answer::Written(Written::Done)) => {
                 self.held.insert(shard, State { renewed: began, standstills: 0, lost: false });
                 self.active.insert(shard);
@@ -157,11 +157,11 @@ impl Runner {
                     state.renewed = state.renewed.max(began);
                 }
             }
-            (Ask::Renew(shard) | Ask::Finish(shard, _), Answer::Written(Written::Refused)) => {
-                if self.held.contains_key(&shard) {
-                    world.note("lost");
-                    self.lose(shard);
-                }
+            (Ask::Renew(shard) | Ask::Finish(shard, _), Answer::Written(Written::Refused))
+                if self.held.contains_key(&shard) =>
+            {
+                world.note("lost");
+                self.lose(shard);
             }
             _ => {}
         }

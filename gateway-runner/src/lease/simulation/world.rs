@@ -3,14 +3,14 @@
 //! **Invariant:** conditions are those of [`super::super::Table`]; an operation has its effect at one instant, whether its
 //! answer arrives or not.
 
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
 use guildhall_domain::ShardId;
 use tokio::time::Instant;
 
-use super::super::table::{Beat, Seen, Sweep};
+use super::super::sweep::{Beat, Seen, Sweep};
 use super::super::{Pin, Written};
 use super::Dice;
 use super::runner::Runner;
@@ -37,7 +37,7 @@ pub(super) enum Ask {
 /// What it answers.
 #[derive(Debug)]
 pub(super) enum Answer {
-    Sweep(Sweep),
+    Sweep(Box<Sweep>),
     Written(Written),
     Failed,
 }
@@ -154,10 +154,8 @@ impl World {
             }
             self.now = at;
             match self.events.remove(&number) {
-                Some(Event::Wake { runner, number }) => {
-                    if self.turns[runner] == number {
-                        self.turn(runner, |runner, world| runner.wake(world));
-                    }
+                Some(Event::Wake { runner, number }) if self.turns[runner] == number => {
+                    self.turn(runner, Runner::wake);
                 }
                 Some(Event::Arrives { runner, life, number, ask }) => self.arrives(runner, life, number, ask),
                 Some(Event::Answered { runner, life, number, answer }) => {
@@ -167,7 +165,7 @@ impl World {
                 Some(Event::Reshard) => {
                     self.pin = Pin { target: Some(self.pin.count * 2), version: self.pin.version + 1, ..self.pin };
                 }
-                None => {}
+                Some(Event::Wake { .. }) | None => {}
             }
             self.nobody_connects_what_another_may();
         }
@@ -187,7 +185,8 @@ impl World {
             self.note("outage");
         }
         // The effect may be there without the answer, and what is not answered has failed as far as the runner knows.
-        let (at, answer) = if lost { (self.now + 3_000, Answer::Failed) } else { (self.now + 1 + self.delay(), answer) };
+        let (at, answer) =
+            if lost { (self.now + 3_000, Answer::Failed) } else { (self.now + 1 + self.delay(), answer) };
         self.schedule(at, Event::Answered { runner, life, number, answer });
     }
 
@@ -197,7 +196,7 @@ impl World {
             leases.get(&shard).is_some_and(|lease: &Lease| lease.holder == me)
         };
         let done = match ask {
-            Ask::Sweep => return Answer::Sweep(self.sweep()),
+            Ask::Sweep => return Answer::Sweep(Box::new(self.sweep())),
             Ask::Take(shard, seen) => {
                 let now = self.leases.get(&shard).map(|lease| (lease.holder.clone(), lease.counter));
                 let as_seen = now == seen.map(|seen| (seen.holder, seen.counter));
@@ -314,7 +313,12 @@ impl World {
         for runner in &self.runners {
             let fresh = runner.fresh(self);
             let share = usize::try_from(self.pin.count).unwrap_or(0) / RUNNERS;
-            assert!(fresh.len() == share || fresh.len() == share + 1, "seed {seed}: {} of {}", fresh.len(), self.pin.count);
+            assert!(
+                fresh.len() == share || fresh.len() == share + 1,
+                "seed {seed}: {} of {}",
+                fresh.len(),
+                self.pin.count
+            );
             held.extend(fresh);
         }
         let all: BTreeSet<ShardId> = (0..self.pin.count).map(|id| ShardId { id, count: self.pin.count }).collect();
