@@ -77,7 +77,8 @@ async fn a_disk_that_refuses_tears_nothing_is_drained_and_used_again_when_there_
     let mut next = Box::pin(async move { shards.append(entry(appended + 1), mark(appended + 1)).await });
     assert!(futures_util::FutureExt::now_or_never(&mut next).is_none(), "the shards wait");
     let kept = waiting(&journal).await;
-    assert_eq!(kept, (1..=kept.len() as i64).collect::<Vec<_>>());
+    let last = i64::try_from(kept.len()).expect("few");
+    assert_eq!(kept, (1..=last).collect::<Vec<_>>());
     let files = FILES.map(|file| std::fs::read(folder.path().join(file)).expect("readable"));
 
     // SQS takes all of it. What was taken is never offered again, whether or not it could be deleted.
@@ -89,11 +90,11 @@ async fn a_disk_that_refuses_tears_nothing_is_drained_and_used_again_when_there_
     limit_files(None);
     let found = as_found_after_a_kill(files);
     assert_eq!(found.pending.len(), kept.len(), "no envelope is half there");
-    assert_eq!(found.sessions[0].mark, mark(kept.len() as i64), "and its watermark is of the same transaction");
+    assert_eq!(found.sessions[0].mark, mark(last), "and its watermark is of the same transaction");
     tokio::time::timeout(PATIENCE, next).await.expect("room came back").expect("kept");
     until("the journal to be whole", PATIENCE, || async { (journal.health() == Health::Writable).then_some(()) }).await;
     let rest = waiting(&journal).await;
-    assert_eq!(rest, (kept.len() as i64 + 1..=appended + 1).collect::<Vec<_>>(), "nothing was lost or came back");
+    assert_eq!(rest, (last + 1..=appended + 1).collect::<Vec<_>>(), "nothing was lost or came back");
 
     drop(journal);
     tokio::task::spawn_blocking(move || thread.join().expect("no panic")).await.expect("joined");
