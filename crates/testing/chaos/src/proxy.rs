@@ -262,6 +262,8 @@ mod tests {
         (address, AbortOnDropHandle::new(tokio::runtime::Handle::current().spawn(server)))
     }
 
+    type Seen = Arc<Mutex<Vec<(Flow, Vec<u8>)>>>;
+
     async fn says(stream: &mut TcpStream, text: &str) -> std::io::Result<String> {
         stream.write_all(text.as_bytes()).await?;
         let mut answer = vec![0; text.len()];
@@ -303,7 +305,7 @@ mod tests {
     async fn a_tap_sees_both_ways_and_holds_what_it_wants() {
         let (upstream, _server) = echo().await;
         let proxy = Proxy::start(upstream.to_string()).await.expect("starts");
-        let seen: Arc<Mutex<Vec<(Flow, Vec<u8>)>>> = Arc::default();
+        let seen = Seen::default();
         let notes = Arc::clone(&seen);
         proxy.tap(Some(Arc::new(move |chunk| {
             notes.lock().expect("unpoisoned").push((chunk.flow, chunk.bytes.to_vec()));

@@ -142,11 +142,13 @@ pub(super) async fn dynamodb_away(context: &Context, name: &'static str) -> anyh
     let waiting = || !stage.double.gateway().sessions().iter().any(|s| s.shard.id == 0 && s.connected);
     eventually("the connection to end", stage.scale.patience, || async { Ok(waiting().then_some(())) }).await?;
     stage.hold(stage.span(30, 2)).await;
-    let forbidden = waiting();
+    let connected = (!waiting()).then(|| stage.words());
     stage.dynamodb(Mode::Pass);
     let recovery = stage.recovered().await?;
     let outcome = stage.settle(Some(recovery)).await?;
-    Ok(outcome.asserting(forbidden, || "a shard was connected without a fresh lease".to_owned()))
+    Ok(outcome.asserting(connected.is_none(), || {
+        format!("a shard was connected without a fresh lease: {}", connected.unwrap_or_default())
+    }))
 }
 
 /// DynamoDB throttles: one runner for longer than its leases last, then both, now and then.
