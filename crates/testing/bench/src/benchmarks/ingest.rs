@@ -25,8 +25,8 @@ pub(super) const BENCHMARK: Benchmark = Benchmark {
            `\\copy` of the same rows in PostgreSQL's binary format. VALUES is 1,000 rows a statement, ten of them a \
            transaction; Prisma is `createMany` in its engine-less client, of which each call is a transaction: 1,000 rows, \
            which is what it does best with. CPU time is that of the client and of the server's processes for its database. \
-           Half of COPY's rate is out of reach for counters that are exact at each commit: beside its own row an event changes \
-           about two rows of counters, mostly of members. A copied row takes the server 3 µs of CPU, an upserted one 7, an \
+           Half of COPY's rate is out of reach for counters that are exact at each commit: beside its own row an event changes, as \
+           the difference between the two rates implies, about two rows of counters. A copied row takes the server 3 µs of CPU, an upserted one 7, an \
            updated one at least 4.5: 3 ÷ (3 + 2 × 4.5) is a quarter.",
     binaries: &[],
     as_deployed: false,

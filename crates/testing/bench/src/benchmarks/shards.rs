@@ -23,7 +23,8 @@ pub(super) const BENCHMARK: Benchmark = Benchmark {
            SQS that takes everything; what arrives there is decoded and compared. twilight is `next_event` with its full \
            model, @discordjs/ws is `WebSocketManager` with its zlib decompression; both only count. A core's rate is \
            events by the CPU time of the whole process, from the first event to the last. Memory is what the process shares \
-           with nobody, divided by its shards. serenity is left out: building it would double what this benchmark compiles.",
+           with nobody, divided by its shards. serenity is left out: building it would double what this benchmark compiles. \
+           Ours keeps a journal and sends, where the peers only count; where else its CPU time goes is not profiled yet.",
     binaries: &["gateway-runner"],
     as_deployed: false,
     figures,

@@ -56,7 +56,7 @@ pub(super) fn contestant(
             .env("RUNNER_JOURNAL_DIR", journal(&folder, rounds))
             .env("RUNNER_ADMIN_ADDR", &admin)
             .env("RUNNER_SHARD_COUNT", size.shards.to_string())
-            .env("RUST_LOG", "error")
+            .env("LOG_LEVEL", "error")
             .stdout(Stdio::null());
         round(&replay, size, command, &admin)
     })))
