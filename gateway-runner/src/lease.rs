@@ -9,8 +9,6 @@ pub(crate) mod item;
 pub(crate) mod plan;
 mod pulse;
 mod set;
-#[cfg(test)]
-mod simulation;
 mod sweep;
 mod table;
 
@@ -313,3 +311,6 @@ impl Lease {
         Lost
     }
 }
+
+#[cfg(test)]
+mod simulation;

@@ -39,7 +39,7 @@ pub struct Timing {
 impl Timing {
     /// How long a new session may take to introduce its guilds.
     fn introduction(&self) -> Duration {
-        self.quiet * 6
+        self.quiet * 3
     }
 }
 

@@ -1,3 +1,5 @@
+//! Streams of one order, shown with any skew.
+
 use guildhall_domain::{ChannelId, Timestamp, UserId};
 use proptest::prelude::*;
 
