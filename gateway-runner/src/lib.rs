@@ -54,13 +54,15 @@ use discovery::{Discovery, DiscoveryError};
 use fleet::{Fleet, Identity};
 use identify::Gate;
 use journal::{Found, Journal};
-use lease::Table;
-use sharding::Candidate;
+use lease::{Table, TableError};
+use sharding::{Candidate, ShardingError};
 use status::Status;
 use watermark::Watermarks;
 
 /// How long a hand-over waits for SQS to take the rest.
 const DRAIN: Duration = Duration::from_secs(15);
+/// The pause before a table that does not answer is asked again.
+const AGAIN: Duration = Duration::from_secs(1);
 /// Attempts to ask Discord before a set of shards that is settled begins without its answer.
 const PATIENCE_WITH_DISCORD: u32 = 3;
 /// How long the journal's thread may take to write what it was told.
@@ -85,7 +87,9 @@ pub async fn run_with(config: Config, aws: &SdkConfig, clock: Clock, stop: Cance
     let metrics = guildhall_runtime::metrics::install().context("another recorder of metrics is installed")?;
     guildhall_runtime::metrics::catalogue::begin(guildhall_runtime::metrics::catalogue::Source::Runner);
     let table = Table::new(dynamo(aws, config.lease_term), config.table.clone(), &config.application, clock.clone());
-    table.check().await?;
+    if !reach(&table, &stop).await? {
+        return Ok(());
+    }
     let discovery = Discovery::new(&config.api_url, &config.token);
     let Some(gateway) = discover(&discovery, &table, &config, &stop).await? else { return Ok(()) };
     let holder: Arc<str> = holder(&config.holder, clock.now()).into();
@@ -94,9 +98,18 @@ pub async fn run_with(config: Config, aws: &SdkConfig, clock: Clock, stop: Cance
         Journal::open(&config.journal_dir, config.journal_max_bytes, &holder, partitions, clock.now())?;
     let candidate =
         Candidate { table: &table, holder: &holder, predecessors: &found.predecessors, term: config.lease_term };
-    let settled = tokio::select! {
-        settled = candidate.settle(config.shard_count, gateway.shards) => settled.map(Some),
-        () = stop.cancelled() => table.farewell(&holder).await.map(|()| None).map_err(Into::into),
+    let settled = loop {
+        let settled = tokio::select! {
+            settled = candidate.settle(config.shard_count, gateway.shards) => settled.map(Some),
+            () = stop.cancelled() => table.farewell(&holder).await.map(|()| None).map_err(Into::into),
+        };
+        match settled {
+            Err(ShardingError::Table(error @ TableError::Unavailable(_))) if !stop.is_cancelled() => {
+                tracing::error!(error = %error, "the number of shards cannot be settled yet");
+                tokio::time::sleep(AGAIN).await;
+            }
+            settled => break settled,
+        }
     };
     let sharding = match settled {
         Ok(Some(sharding)) => sharding,
@@ -186,6 +199,21 @@ fn holder(name: &str, now: Timestamp) -> String {
 fn past(found: Found, holder: Arc<str>) -> (Identity, HashMap<ShardId, (Arc<str>, watermark::Mark)>) {
     let local = found.sessions.into_iter().map(|row| (row.shard, (row.session_id, row.mark))).collect();
     (Identity { holder, predecessors: found.predecessors }, local)
+}
+
+/// Waits until the coordination table answers; `false` when told to stop meanwhile.
+async fn reach(table: &Table, stop: &CancellationToken) -> anyhow::Result<bool> {
+    loop {
+        match table.check().await {
+            Ok(()) => return Ok(true),
+            Err(error @ TableError::Missing(_)) => return Err(error.into()),
+            Err(error) => tracing::error!(error = %error, "the runner cannot begin without the coordination table"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Ok(false),
+            () = tokio::time::sleep(AGAIN) => {}
+        }
+    }
 }
 
 /// Where to connect, and with how many shards.

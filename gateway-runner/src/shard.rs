@@ -237,7 +237,10 @@ impl<'a> Reader<'a> {
                 }
                 // Asked whether something waits to be read: polling the shard once more tells.
                 () = asked(&mut rounds) => Ok(()),
-                item = next(&mut self.shard, &self.attached), if !forbidden && !early => self.burst(item).await,
+                item = next(&mut self.shard, &self.attached), if !forbidden && !early => match item {
+                    Some(item) => self.burst(item).await,
+                    None => Ok(()),
+                },
             };
             let step = match step {
                 Ok(()) => self.submit().await.map(drop).map_err(End::from),

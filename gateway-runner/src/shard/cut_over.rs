@@ -3,13 +3,14 @@
 //! **Invariant:** with nothing to cut over, reading is as it would be without this.
 
 use std::collections::HashSet;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use guildhall_domain::GuildId;
 use tokio::sync::watch;
 use twilight_gateway::error::ReceiveMessageError;
-use twilight_gateway::{Message, Shard};
+use twilight_gateway::{Message, Shard, ShardState};
 
 use super::{End, Reader};
 use crate::identify::Slot;
@@ -26,20 +27,29 @@ pub(super) struct CutOver {
     pub(super) introducing: Option<HashSet<GuildId>>,
 }
 
-/// The next message. Whether it was waited for is told to whom it concerns.
-pub(super) async fn next(shard: &mut Shard<Slot>, attached: &Attached) -> Option<Result<Message, ReceiveMessageError>> {
-    let Some(side) = attached.get() else { return shard.next().await };
+/// The next message, or nothing when the connection has ended without a word: the library would go on and connect again
+/// within the same call, for which it may not be the time. Whether it was waited for is told to whom it concerns.
+pub(super) async fn next(
+    shard: &mut Shard<Slot>,
+    attached: &Attached,
+) -> Option<Option<Result<Message, ReceiveMessageError>>> {
+    let is_down = |shard: &Shard<Slot>| matches!(shard.state(), ShardState::Disconnected { .. });
+    let (was_down, side) = (is_down(shard), attached.get());
     let mut waited = false;
-    // Without the runtime's own budget, so that only an empty socket makes it wait.
-    let item = tokio::task::unconstrained(std::future::poll_fn(|context| {
-        let polled = shard.poll_next_unpin(context);
-        if polled.is_pending() {
+    let polling = std::future::poll_fn(|context| match shard.poll_next_unpin(context) {
+        Poll::Ready(item) => Poll::Ready(Some(item)),
+        Poll::Pending if !was_down && is_down(shard) => Poll::Ready(None),
+        Poll::Pending => {
             waited = true;
-            side.drained();
+            if let Some(side) = &side {
+                side.drained();
+            }
+            Poll::Pending
         }
-        polled
-    }))
-    .await;
+    });
+    let Some(side) = &side else { return polling.await };
+    // Without the runtime's own budget, so that only an empty socket makes it wait.
+    let item = tokio::task::unconstrained(polling).await;
     side.arrived(waited);
     item
 }
