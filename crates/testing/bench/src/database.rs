@@ -29,7 +29,7 @@ impl Database {
     /// When there is no server.
     pub fn create(setup: &Setup) -> Result<Self> {
         let server = setup.service(POSTGRES)?;
-        let runtime = setup.runtime()?;
+        let runtime = crate::setup::runtime()?;
         let database = runtime.block_on(TestDatabase::on(server, &MIGRATOR));
         let connection = runtime.block_on(PgConnection::connect(database.url())).context("the server is away")?;
         Ok(Self { runtime, database, connection })

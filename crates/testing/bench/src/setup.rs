@@ -106,15 +106,6 @@ impl Setup {
     pub fn scratch(&self) -> &Path {
         self.scratch.path()
     }
-
-    /// As [`runtime`].
-    ///
-    /// # Errors
-    /// As [`runtime`].
-    #[expect(clippy::unused_self, reason = "what a benchmark finds is found here")]
-    pub fn runtime(&self) -> Result<tokio::runtime::Runtime> {
-        runtime()
-    }
 }
 
 /// A runtime on one thread, for contestants that are asynchronous. They keep it, and `block_on` it in each round.

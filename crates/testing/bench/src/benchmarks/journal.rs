@@ -83,7 +83,7 @@ fn prepare(setup: &Setup) -> Result<Vec<Contestant>> {
     };
     let server = Rc::new(Redis::start(setup)?);
     let redis = {
-        let (all, server, runtime) = (Rc::clone(&all), Rc::clone(&server), setup.runtime()?);
+        let (all, server, runtime) = (Rc::clone(&all), Rc::clone(&server), crate::setup::runtime()?);
         Contestant::here("Redis, AOF always", move |scale| {
             runtime.block_on(redis::round(&server, &bodies(&all, scale)))
         })
@@ -102,7 +102,7 @@ fn prepare(setup: &Setup) -> Result<Vec<Contestant>> {
 }
 
 fn ours(setup: &Setup, all: Rc<[String]>) -> Result<Contestant> {
-    let (runtime, folder) = (setup.runtime()?, setup.scratch().join("journal"));
+    let (runtime, folder) = (crate::setup::runtime()?, setup.scratch().join("journal"));
     let mut rounds = 0;
     Ok(Contestant::here("guildhall", move |scale| {
         rounds += 1;

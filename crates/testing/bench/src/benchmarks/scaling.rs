@@ -182,7 +182,7 @@ impl Ingest {
 }
 
 fn prepare(setup: &Setup) -> Result<Vec<Contestant>> {
-    let recording = setup.runtime()?.block_on(Recording::make(RECORDED))?;
+    let recording = crate::setup::runtime()?.block_on(Recording::make(RECORDED))?;
     let stock = Rc::new(Stock::of(&recording)?);
     let mut contestants = vec![envelopes(&recording, Rc::clone(&stock))?];
     for (name, messages, size, invocations) in INGEST {

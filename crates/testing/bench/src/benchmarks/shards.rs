@@ -70,7 +70,8 @@ pub(super) fn few(setup: &Setup, recording: Recording) -> Result<Vec<Contestant>
         Size { shards, ..Size::crowded(scale) }
     }
     let replay = Rc::new(Replay::start(recording, Compression::Zstd)?);
-    let runners: [(_, fn(Scale) -> Size); 3] = [
+    type Sized = fn(Scale) -> Size;
+    let runners: [(_, Sized); 3] = [
         ("runner, 1 shard", |scale| of(1, scale)),
         ("runner, 2 shards", |scale| of(2, scale)),
         ("runner, 4 shards", |scale| of(4, scale)),

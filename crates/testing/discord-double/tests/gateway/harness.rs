@@ -56,6 +56,7 @@ impl Harness {
             data: json!({"guild_id": guild, "number": number}).to_string().into(),
             intents: intents::GUILD_MESSAGES,
             counts: vec![Counted { kind: EventKind::MessageCreate, channel, member }],
+            at: None,
         });
     }
 
@@ -83,6 +84,7 @@ fn community(guilds: u64) -> Community {
                 data: json!({"id": guild}).to_string().into(),
                 intents: intents::GUILDS,
                 counts: vec![Counted { kind: EventKind::GuildCreate, channel: None, member: None }],
+                at: None,
             });
         }),
         members: Box::new(|query| {

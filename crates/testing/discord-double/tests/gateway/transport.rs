@@ -40,6 +40,7 @@ async fn a_payload_larger_than_any_buffer_arrives_whole() {
             data: serde_json::json!({ "noise": noise }).to_string().into(),
             intents: 1,
             counts: Vec::new(),
+            at: None,
         });
         assert_eq!(client.event("GUILD_CREATE").await["noise"], noise.as_str(), "{compress}");
     }
@@ -63,6 +64,7 @@ async fn without_the_content_intent_messages_come_without_content() {
             data: message.to_string().into(),
             intents: intents::GUILD_MESSAGES,
             counts: Vec::new(),
+            at: None,
         });
         assert_eq!(client.event("MESSAGE_CREATE").await["content"], content);
     }

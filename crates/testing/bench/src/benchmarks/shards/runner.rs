@@ -33,7 +33,7 @@ pub(super) fn contestant(
     let folder = setup.scratch().to_owned();
     let prefix = format!("bench-{}-{}", std::process::id(), replay.address().replace(['.', ':'], "-"));
     let endpoint = setup.service(AWS)?.to_owned();
-    let table = setup.runtime()?.block_on(async {
+    let table = crate::setup::runtime()?.block_on(async {
         let aws = Aws::connect(&endpoint).await;
         anyhow::Ok(Resources::create(&aws, &prefix, 1, 60).await?.table)
     })?;
