@@ -14,15 +14,20 @@ use crate::support::{
 };
 
 fn start(double: &Double, aws: &Aws, queues: &[String], journal: &Path, admin: &str) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_gateway-runner"))
+    command(double, aws, queues, journal, admin).spawn().expect("the binary starts")
+}
+
+/// The real runner, not started yet.
+pub(crate) fn command(double: &Double, aws: &Aws, queues: &[String], journal: &Path, admin: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gateway-runner"));
+    command
         .env_clear()
         .envs(services::aws_environment())
         .envs(variables(double, aws, queues, journal))
         .env("RUNNER_ADMIN_ADDR", admin)
         .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("the binary starts")
+        .kill_on_drop(true);
+    command
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,7 +9,8 @@ use guildhall_gateway_runner::lease::Table;
 use guildhall_runtime::system_clock;
 use guildhall_test_kit::until;
 
-use crate::support::{Aws, Ingest, PATIENCE, Runner, config, counts, double_with, read, traffic};
+use crate::process::command;
+use crate::support::{Aws, Ingest, PATIENCE, Runner, config, counts, double_with, free_address, read, traffic};
 
 /// A community whose guilds of an old shard go to two new ones each.
 async fn community() -> Double {
@@ -70,7 +71,8 @@ async fn two_runners_cut_every_guild_over_without_losing_or_repeating_an_event()
     assert!(sweep.leases.keys().all(|shard| shard.count == 4), "{:?}", sweep.leases);
 }
 
-/// Kills the only runner again and again while it cuts guilds over; `same_disk` says what the next one starts with.
+/// Kills the only runner, as a process, again and again while it cuts guilds over; `same_disk` says what the next one
+/// starts with.
 async fn killed_in_the_middle(name: &str, same_disk: bool) {
     let aws = Aws::new(name).await;
     let queues = [aws.create_queue("0").await];
@@ -80,7 +82,12 @@ async fn killed_in_the_middle(name: &str, same_disk: bool) {
     counts("two sessions", &double, |counts| counts.identifies == 2).await;
     traffic(&double, 1_000_000, 200.0);
     first.stop().await;
-    let mut runner = Runner::start(resharded(&double, &aws, &queues, &disks[0]), &aws);
+    let admin = free_address().await;
+    let start = |disk: &tempfile::TempDir| {
+        let mut command = command(&double, &aws, &queues, disk.path(), &admin);
+        command.env("RUNNER_SHARD_COUNT", "4").spawn().expect("the binary starts")
+    };
+    let mut runner = start(&disks[0]);
     counts("four sessions beside them", &double, |counts| counts.identifies == 6).await;
     let table = aws.table(system_clock());
     for kill in 1..=3_u64 {
@@ -96,20 +103,19 @@ async fn killed_in_the_middle(name: &str, same_disk: bool) {
             (cut as u64 >= kill * 2 || pinned(&table).await == (4, 2)).then_some(())
         })
         .await;
-        runner.kill().await;
+        runner.kill().await.expect("killed");
         if !same_disk {
             disks.push(disk());
         }
-        runner = Runner::start(resharded(&double, &aws, &queues, disks.last().expect("one")), &aws);
+        runner = start(disks.last().expect("one"));
     }
     complete(&table).await;
     double.traffic().stop().await;
 
     let mut ingest = Ingest::default();
     read(&double).await;
-    // Before it is stopped: a stop has its bounds, and leaves to the next holder what it cannot read in time.
     ingest.equals_ledger(&aws, &queues, &double).await;
-    runner.stop().await;
+    runner.kill().await.expect("killed");
     assert_eq!((double.gateway().counts().identifies, ingest.gaps.len()), (6, 0));
 }
 
