@@ -6,6 +6,8 @@
 //! damaged one, never a wrong one. Bodies carry their own.
 //! **Invariant:** where the disk is full, forgetting is still possible: the room for it is kept back ([`Reserve`]).
 
+mod schema;
+
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,19 +22,6 @@ use crate::watermark::Mark;
 const FILE: &str = "journal.db";
 /// Earlier holders that are remembered: one that is killed before it takes its leases leaves those of the one before.
 const REMEMBERED: usize = 32;
-const SCHEMA_VERSION: i64 = 1;
-const SCHEMA: &str = "
-    CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS sessions (
-        shard_id INTEGER NOT NULL, shard_count INTEGER NOT NULL,
-        session_id TEXT NOT NULL, local_seq INTEGER NOT NULL, local_at INTEGER NOT NULL, sum INTEGER NOT NULL,
-        PRIMARY KEY (shard_id, shard_count)) WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS pending (
-        id INTEGER PRIMARY KEY, class INTEGER NOT NULL, partition INTEGER NOT NULL,
-        shard_id INTEGER NOT NULL, shard_count INTEGER NOT NULL, session_id TEXT NOT NULL,
-        first_event INTEGER, first_at INTEGER NOT NULL, body TEXT NOT NULL, sum INTEGER NOT NULL);
-    CREATE INDEX IF NOT EXISTS pending_order ON pending (partition, class, id);
-";
 
 /// A session and its local watermark.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -125,7 +114,7 @@ impl Store {
 
     fn open(folder: &Path, max_bytes: u64, holder: &str, partitions: u32) -> Result<(Self, Found), OpenError> {
         let path = folder.join(FILE);
-        let connection = Connection::open(&path)?;
+        let mut connection = Connection::open(&path)?;
         let busy = |error: rusqlite::Error| match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::InUse(path.clone()),
             _ => OpenError::Sqlite(error),
@@ -140,12 +129,9 @@ impl Store {
             let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
             return Err(OpenError::Sqlite(rusqlite::Error::SqliteFailure(code, Some(check))));
         }
-        let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        if version > SCHEMA_VERSION {
+        if !schema::prepare(&mut connection).map_err(busy)? {
             return Err(OpenError::Newer(path));
         }
-        connection.execute_batch(SCHEMA).map_err(busy)?;
-        connection.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(busy)?;
         let partitions = partitions.max(1);
         // The number of queues may have changed since the entries were written.
         connection.execute(
@@ -172,11 +158,7 @@ impl Store {
             .prepare("SELECT shard_id, shard_count, session_id, local_seq, local_at, sum FROM sessions")?;
         let sessions = statement
             .query_map([], |row| {
-                let found = SessionRow {
-                    shard: ShardId { id: row.get(0)?, count: row.get(1)? },
-                    session_id: row.get::<_, String>(2)?.into(),
-                    mark: Mark { seq: row.get(3)?, at: Timestamp::from_millis(row.get(4)?) },
-                };
+                let found = session_of(row)?;
                 agree(row.get(5)?, sum_of_session(found.shard, &found.session_id, found.mark))?;
                 Ok(found)
             })?
@@ -338,9 +320,23 @@ impl Store {
     }
 }
 
+fn session_of(row: &rusqlite::Row<'_>) -> Result<SessionRow, rusqlite::Error> {
+    Ok(SessionRow {
+        shard: ShardId { id: row.get(0)?, count: row.get(1)? },
+        session_id: row.get::<_, String>(2)?.into(),
+        mark: Mark { seq: row.get(3)?, at: Timestamp::from_millis(row.get(4)?) },
+    })
+}
+
 fn entry(row: &rusqlite::Row<'_>) -> Result<Entry, rusqlite::Error> {
+    let entry = entry_of(row)?;
+    agree(row.get(8)?, sum_of_entry(&entry))?;
+    Ok(entry)
+}
+
+fn entry_of(row: &rusqlite::Row<'_>) -> Result<Entry, rusqlite::Error> {
     let class: i16 = row.get(1)?;
-    let entry = Entry {
+    Ok(Entry {
         id: row.get(0)?,
         class: PriorityClass::from_code(class).unwrap_or(PriorityClass::Low),
         shard: ShardId { id: row.get(2)?, count: row.get(3)? },
@@ -348,9 +344,7 @@ fn entry(row: &rusqlite::Row<'_>) -> Result<Entry, rusqlite::Error> {
         first_event: row.get(5)?,
         first_at: Timestamp::from_millis(row.get(6)?),
         body: row.get(7)?,
-    };
-    agree(row.get(8)?, sum_of_entry(&entry))?;
-    Ok(entry)
+    })
 }
 
 /// The checksum of what an entry says beside its body.

@@ -312,3 +312,48 @@ async fn a_damaged_database_is_set_aside_and_work_goes_on() {
         .expect("written");
     assert!(open(copy.path(), 1 << 20).1.set_aside.is_some());
 }
+
+/// As the first release made it.
+const VERSION_1: &str = "
+    CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE sessions (
+        shard_id INTEGER NOT NULL, shard_count INTEGER NOT NULL,
+        session_id TEXT NOT NULL, local_seq INTEGER NOT NULL, local_at INTEGER NOT NULL,
+        PRIMARY KEY (shard_id, shard_count)) WITHOUT ROWID;
+    CREATE TABLE pending (
+        id INTEGER PRIMARY KEY, class INTEGER NOT NULL, partition INTEGER NOT NULL,
+        shard_id INTEGER NOT NULL, shard_count INTEGER NOT NULL, session_id TEXT NOT NULL,
+        first_event INTEGER, first_at INTEGER NOT NULL, body TEXT NOT NULL);
+    CREATE INDEX pending_order ON pending (partition, class, id);
+    INSERT INTO meta VALUES ('holders', 'the one before');
+    INSERT INTO sessions VALUES (3, 4, 'session', 7, 7000);
+    INSERT INTO pending VALUES (9, 1, 1, 3, 4, 'session', 6, 1000, 'nine');
+    PRAGMA user_version = 1;
+";
+
+#[tokio::test]
+async fn a_journal_of_an_earlier_release_is_taken_over_with_all_it_holds() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let old = rusqlite::Connection::open(folder.path().join("journal.db")).expect("a database");
+    old.execute_batch(VERSION_1).expect("tables");
+    drop(old);
+    for _start in 0..2 {
+        let (journal, found) = open(folder.path(), 1 << 20);
+        assert_eq!(found.set_aside, None);
+        assert_eq!(found.predecessors.first().map(String::as_str), Some("the one before"));
+        assert_eq!(found.sessions, [session(7)]);
+        let entries = journal.fetch(1, 10, 1 << 20, vec![]).await.expect("usable");
+        assert_eq!(entries.iter().map(|entry| (entry.id, entry.body.as_str())).collect::<Vec<_>>(), [(9, "nine")]);
+        close(journal, folder.path()).await;
+    }
+}
+
+#[test]
+fn a_journal_of_a_later_release_is_left_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let newer = rusqlite::Connection::open(folder.path().join("journal.db")).expect("a database");
+    newer.execute_batch("PRAGMA user_version = 99").expect("written");
+    drop(newer);
+    let refused = Store::open_or_set_aside(folder.path(), 1 << 20, "holder", 2, NOW).map(drop);
+    assert!(matches!(refused, Err(OpenError::Newer(_))), "{refused:?}");
+}
