@@ -45,6 +45,15 @@ impl StoreError {
         matches!(self, Self::Database(sqlx::Error::Database(error)) if error.code().as_deref() == Some("55P03"))
     }
 
+    /// Whether it was too much at once: a statement's time was up, or the server lacked memory, locks or disk for it
+    /// (SQLSTATE 57014, and classes 53 and 54 but for want of connections). Less of it may pass.
+    pub fn is_too_much(&self) -> bool {
+        let Self::Database(sqlx::Error::Database(error)) = self else { return false };
+        error.code().is_some_and(|code| {
+            code == "57014" || code.starts_with("54") || (code.starts_with("53") && code != "53300")
+        })
+    }
+
     /// Whether the data itself was refused (SQLSTATE classes 22 and 23), so that trying again cannot help.
     pub fn is_data(&self) -> bool {
         match self {

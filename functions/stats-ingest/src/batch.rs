@@ -45,20 +45,23 @@ struct OutOfTime;
 #[derive(Default)]
 pub(crate) struct Batch {
     messages: Vec<Message>,
-    events: usize,
+    /// Events, gauges and gaps.
+    weight: usize,
 }
 
 impl Batch {
     pub(crate) fn push(&mut self, message: Message) {
-        self.events += message.envelope.events.len();
+        let Envelope { events, gauges, gaps, .. } = &message.envelope;
+        self.weight += events.len() + gauges.len() + gaps.len();
         self.messages.push(message);
     }
 
-    pub(crate) const fn events(&self) -> usize {
-        self.events
+    pub(crate) const fn weight(&self) -> usize {
+        self.weight
     }
 
-    /// Counts the messages. Where the database refuses data, halves are tried until the poison stands alone, or until
+    /// Counts the messages. Where the database refuses data, halves are tried until the poison stands alone, and where the
+    /// whole is too much for it, until the parts are not, or until
     /// `deadline`: what is left then is delivered again, in a batch without what was counted.
     pub(crate) async fn count(self, pool: &PgPool, now: Timestamp, deadline: tokio::time::Instant) -> Vec<Failure> {
         let mut failures = Vec::new();
@@ -78,7 +81,7 @@ impl Batch {
                     measure(part, duplicates, began.elapsed(), now);
                     tracing::info!(messages = part.len(), events, duplicates, guilds, "batch counted");
                 }
-                Err(error) if error.is_data() && part.len() > 1 => {
+                Err(error) if (error.is_data() || error.is_too_much()) && part.len() > 1 => {
                     let (left, right) = part.split_at(part.len() / 2);
                     parts.extend([right, left]);
                 }
@@ -86,12 +89,16 @@ impl Batch {
                     let error = NotCounted(Arc::new(error));
                     failures.extend(part.iter().map(|message| Failure::fail(&message.id, error.clone())));
                 }
+                Err(error) if error.is_too_much() => {
+                    let error = NotCounted(Arc::new(error));
+                    failures.extend(part.iter().map(|message| Failure::retry(&message.id, error.clone())));
+                }
                 Err(error) if error.is_lock_timeout() && !ended && end_stuck(pool).await > 0 => {
                     ended = true;
                     parts.push(part);
                 }
                 Err(error) => {
-                    // Nothing is wrong with the messages, so the rest would fare no better.
+                    // Nothing is wrong with the messages, nor with their number, so the rest would fare no better.
                     let error = NotCounted(Arc::new(error));
                     let rest = part.iter().chain(parts.drain(..).flatten());
                     failures.extend(rest.map(|message| Failure::retry(&message.id, error.clone())));

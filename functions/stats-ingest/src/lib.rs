@@ -71,7 +71,7 @@ pub async fn handle(deps: &Deps, deliveries: Vec<Delivery>) -> Vec<Failure> {
             Ok(message) => batch.push(message),
             Err(failure) => failures.push(failure),
         }
-        if batch.events() >= MAX_EVENTS {
+        if batch.weight() >= MAX_EVENTS {
             failures.extend(std::mem::take(&mut batch).count(&deps.pool, now, deadline).await);
         }
     }

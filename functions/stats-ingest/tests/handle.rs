@@ -118,6 +118,35 @@ async fn each_failing_message_fails_alone_and_says_whether_to_retry() {
     assert_eq!(counted(&database).await, 2 + 4 + 70);
 }
 
+/// A server that is too slow or too small for the whole batch still gets through it, in parts.
+#[tokio::test]
+async fn what_is_too_much_at_once_is_counted_in_parts() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let deps = deps(&database).await;
+    database
+        .execute(
+            "CREATE FUNCTION refuse_many() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN
+                 IF (SELECT count(*) FROM added) > 20 THEN
+                     RAISE EXCEPTION 'too many at once' USING ERRCODE = '54000';
+                 END IF;
+                 RETURN NULL;
+             END $$;
+             CREATE TRIGGER refuse_many AFTER INSERT ON events REFERENCING NEW TABLE AS added
+                 FOR EACH STATEMENT EXECUTE FUNCTION refuse_many();",
+        )
+        .await;
+    let message = |part: u64| delivery(&part.to_string(), encode(&envelope("s", part * 10 + 1..=part * 10 + 10)));
+    let failures = handle(&deps, (0..9).map(message).collect()).await;
+    assert_eq!(verdicts(&failures), []);
+    assert_eq!(counted(&database).await, 90);
+    // What is too much by itself is tried again, whole, when the server may have recovered.
+    let large = delivery("large", encode(&envelope("s", 101..=130)));
+    let failures = handle(&deps, vec![large, message(20)]).await;
+    assert_eq!(verdicts(&failures), [("large", Verdict::Retry)]);
+    assert_eq!(counted(&database).await, 100);
+}
+
 /// A tenth is poison of the worst kind, which only the database finds: each has to be found among the others.
 #[tokio::test]
 async fn a_tenth_of_poison_holds_up_nobody() {

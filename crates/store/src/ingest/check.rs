@@ -9,12 +9,21 @@ const FUTURE_MILLIS: i64 = 24 * 3_600_000;
 /// Discord's are 32 characters long.
 const LONGEST_SESSION_ID: usize = 128;
 
+/// A frame of 65,535 events is never split, and may follow 99 others.
+const MOST_EVENTS: usize = 66_000;
+/// More than any runner sends at once, and few enough for one transaction's locks.
+const MOST_GAUGES: usize = 5_000;
+const MOST_GAPS: usize = 1_000;
+
 /// The envelope is readable, and no delivery of it can be counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unacceptable {
     /// Maps are numbered from one. Which one it is does not matter here, as long as a session keeps it.
     #[error("the envelope names no class map")]
     ClassMap,
+    /// More than any runner puts into one.
+    #[error("the envelope holds more than any should")]
+    Size,
     /// Empty, longer than any, or with characters that no database keeps.
     #[error("the envelope's session has an id that cannot be")]
     Session,
@@ -33,6 +42,10 @@ pub enum Unacceptable {
 pub fn check(envelope: &Envelope, now: Timestamp) -> Result<(), Unacceptable> {
     if envelope.class_map == 0 || i16::try_from(envelope.class_map).is_err() {
         return Err(Unacceptable::ClassMap);
+    }
+    let Envelope { events, gauges, gaps, .. } = envelope;
+    if events.len() > MOST_EVENTS || gauges.len() > MOST_GAUGES || gaps.len() > MOST_GAPS {
+        return Err(Unacceptable::Size);
     }
     let mut sessions = envelope.gaps.iter().map(|gap| &gap.lost_session).chain([&envelope.session_id]);
     if sessions.any(|id| id.is_empty() || id.len() > LONGEST_SESSION_ID || id.chars().any(char::is_control)) {

@@ -288,6 +288,9 @@ fn what_cannot_be_counted_is_refused_beforehand() {
         let gap = CoverageGap { lost_session: id, after_seq: 1, from: NOW, to: NOW };
         assert_eq!(ingest::check(&Envelope { gaps: vec![gap], ..good.clone() }, NOW), Err(Unacceptable::Session));
     }
+    let gap = CoverageGap { lost_session: "old".to_owned(), after_seq: 1, from: NOW, to: NOW };
+    let many = Envelope { gaps: vec![gap; 1_001], ..good.clone() };
+    assert_eq!(ingest::check(&many, NOW), Err(Unacceptable::Size));
     let shard = Envelope { shard: ShardId { id: 1, count: 1 }, ..good.clone() };
     assert_eq!(ingest::check(&shard, NOW), Err(Unacceptable::Shard));
     for instant in [at("2014-12-31T23:59:59Z"), NOW.plus_millis(86_400_001), Timestamp::from_millis(i64::MAX)] {

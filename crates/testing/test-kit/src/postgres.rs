@@ -81,6 +81,17 @@ impl TestDatabase {
         &self.pool
     }
 
+    /// Carries out statements, for tests that make the database behave in its own ways.
+    ///
+    /// # Panics
+    /// When one of them is refused.
+    pub async fn execute(&self, statements: &'static str) {
+        sqlx::raw_sql(statements)
+            .execute(&self.pool)
+            .await
+            .unwrap_or_else(|error| panic!("not carried out: {error}\n{statements}"));
+    }
+
     /// The one number that a statement yields, for tests that look behind the store's back.
     ///
     /// # Panics
