@@ -193,6 +193,6 @@ fn prepare(setup: &Setup) -> Result<Vec<Contestant>> {
             }));
         }
     }
-    contestants.extend(shards::few(setup, recording)?);
+    contestants.extend(shards::few(setup, &recording)?);
     Ok(contestants)
 }

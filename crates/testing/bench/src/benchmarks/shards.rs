@@ -65,11 +65,10 @@ impl Size {
 }
 
 /// The runner with a few shards, each with as many guilds as Discord allows.
-pub(super) fn few(setup: &Setup, recording: Recording) -> Result<Vec<Contestant>> {
+pub(super) fn few(setup: &Setup, recording: &Recording) -> Result<Vec<Contestant>> {
     const fn of(shards: usize, scale: Scale) -> Size {
         Size { shards, ..Size::crowded(scale) }
     }
-    let replay = Rc::new(Replay::start(recording, Compression::Zstd)?);
     type Sized = fn(Scale) -> Size;
     let runners: [(_, Sized); 3] = [
         ("runner, 1 shard", |scale| of(1, scale)),
@@ -78,7 +77,9 @@ pub(super) fn few(setup: &Setup, recording: Recording) -> Result<Vec<Contestant>
     ];
     let mut contestants = Vec::new();
     for (name, size) in runners {
-        contestants.extend(runner::contestant(name, size, setup, Rc::clone(&replay))?);
+        // One of its own: the address names the table, in which one set of shards would follow the other.
+        let replay = Rc::new(Replay::start(recording.clone(), Compression::Zstd)?);
+        contestants.extend(runner::contestant(name, size, setup, replay)?);
     }
     Ok(contestants)
 }

@@ -30,8 +30,8 @@ pub(super) fn contestant(
 ) -> Result<Option<Contestant>> {
     let Some(binary) = setup.binary("gateway-runner")? else { return Ok(None) };
     let aws = setup.aws()?;
-    let folder = setup.scratch().to_owned();
     let prefix = format!("bench-{}-{}", std::process::id(), replay.address().replace(['.', ':'], "-"));
+    let folder = setup.scratch().join(&prefix);
     let endpoint = setup.service(AWS)?.to_owned();
     let table = crate::setup::runtime()?.block_on(async {
         let aws = Aws::connect(&endpoint).await;
