@@ -12,6 +12,9 @@ use secrecy::SecretString;
 
 use crate::reshard::Timing;
 
+/// What a term must be.
+const MILLISECONDS: &str = "a number of milliseconds";
+
 /// What a runner needs to know.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -54,13 +57,11 @@ impl Config {
     /// # Errors
     /// When a variable is missing or unusable.
     pub fn from_environment(env: &Environment) -> Result<Self, ConfigError> {
-        let term = env.parsed_or("RUNNER_LEASE_TERM_MS", "a number of milliseconds", 10_000_u64)?;
+        let term: u64 = env.parsed_or("RUNNER_LEASE_TERM_MS", MILLISECONDS, 10_000)?;
         let shard_count = match env.optional("RUNNER_SHARD_COUNT") {
             None => None,
             Some(_) => Some(env.parsed::<std::num::NonZeroU32>("RUNNER_SHARD_COUNT", "a positive number")?.get()),
         };
-        let millis =
-            |name, default: u64| env.parsed_or(name, "a number of milliseconds", default).map(Duration::from_millis);
         Ok(Self {
             token: env.secret("DISCORD_TOKEN")?,
             application: env.required("DISCORD_APPLICATION_ID")?.to_owned(),
@@ -76,8 +77,8 @@ impl Config {
             )?,
             shard_count,
             reshard: Timing {
-                quiet: millis("RUNNER_RESHARD_QUIET_MS", 10_000)?,
-                force: millis("RUNNER_RESHARD_FORCE_MS", 300_000)?,
+                quiet: Duration::from_millis(env.parsed_or("RUNNER_RESHARD_QUIET_MS", MILLISECONDS, 10_000)?),
+                force: Duration::from_millis(env.parsed_or("RUNNER_RESHARD_FORCE_MS", MILLISECONDS, 300_000)?),
             },
             lease_term: Duration::from_millis(term.max(200)),
             holder: env.optional("RUNNER_HOLDER_ID").unwrap_or("runner").to_owned(),

@@ -107,6 +107,21 @@ pub fn referenced(value: &Value) -> Option<&str> {
     value["Fn::GetAtt"].as_str()?.split('.').next()
 }
 
+/// The variables and secrets that a container is given, by name; those under a condition included.
+pub fn container_variables(container: &Value) -> BTreeMap<&str, &Value> {
+    let mut variables = BTreeMap::new();
+    for list in ["Environment", "Secrets"] {
+        for entry in container[list].as_array().into_iter().flatten() {
+            walk(entry, &mut |value| {
+                if let Some(name) = value["Name"].as_str() {
+                    variables.insert(name, entry);
+                }
+            });
+        }
+    }
+    variables
+}
+
 /// Every value of the tree, the root first.
 pub fn walk<'a>(value: &'a Value, visit: &mut impl FnMut(&'a Value)) {
     visit(value);
@@ -173,6 +188,19 @@ mod tests {
         });
         assert_eq!(template.section("Outputs"), &expected);
         assert_eq!(referenced(&expected["C"]), Some("D"));
+    }
+
+    #[test]
+    fn a_variable_under_a_condition_is_one_too() {
+        let container = json!({
+            "Environment": [
+                {"Name": "A", "Value": "1"},
+                {"Fn::If": ["C", {"Name": "B", "Value": "2"}, {"Ref": "AWS::NoValue"}]},
+            ],
+            "Secrets": [{"Name": "S", "ValueFrom": "arn"}],
+        });
+        let names: Vec<_> = container_variables(&container).into_keys().collect();
+        assert_eq!(names, ["A", "B", "S"]);
     }
 
     #[test]

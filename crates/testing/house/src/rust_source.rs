@@ -18,11 +18,11 @@ pub fn without_tests(text: &str) -> &str {
 /// The environment variables that a file reads, each with whether it must be set.
 ///
 /// Reading is calling a method of `runtime::Environment` with the variable's name: `required`, `secret`, `parsed` and
-/// `list` insist, `optional` and `parsed_or` do not. One that is also asked for by a method that does not insist need not
+/// `list` insist, `optional`, `parsed_or` and `flag` do not. One that is also asked for by a method that does not insist need not
 /// be set.
 pub fn variables_read(text: &str) -> BTreeMap<String, bool> {
     const INSISTING: [&str; 4] = ["required", "secret", "parsed", "list"];
-    const LENIENT: [&str; 2] = ["optional", "parsed_or"];
+    const LENIENT: [&str; 3] = ["optional", "parsed_or", "flag"];
     let mut found = BTreeMap::new();
     let text = without_tests(text);
     for (at, _) in text.match_indices('.') {
@@ -58,12 +58,19 @@ mod tests {
                 "COUNT", "a number")?;
             let level = environment.optional("LOG_LEVEL");
             map.get("NOT_READ"); name.required(NOT_A_LITERAL); env.parsed_or("LIMIT", "a number", 3)?;
+            let pooled = env.flag("POOLED");
             match env.optional("SHARDS") { None => None, Some(_) => Some(env.parsed("SHARDS", "a number")?) };
 #[cfg(test)]
 mod tests { env.required("ONLY_IN_TESTS"); }
         "#;
-        let expected =
-            [("DATABASE_URL", true), ("COUNT", true), ("LOG_LEVEL", false), ("LIMIT", false), ("SHARDS", false)];
+        let expected = [
+            ("DATABASE_URL", true),
+            ("COUNT", true),
+            ("LOG_LEVEL", false),
+            ("LIMIT", false),
+            ("POOLED", false),
+            ("SHARDS", false),
+        ];
         assert_eq!(variables_read(text), expected.map(|(name, insists)| (name.to_owned(), insists)).into());
     }
 

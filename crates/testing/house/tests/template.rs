@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use guildhall_house::cloudformation::{Function, Template, referenced, walk};
+use guildhall_house::cloudformation::{Function, Template, container_variables, referenced, walk};
 use guildhall_house::{fragments, repository, rust_source, workspace};
 use serde_json::{Value, json};
 
@@ -298,10 +298,7 @@ fn the_runner_is_given_the_variables_it_reads() {
     let root = repository::root();
     let packages = workspace::packages(&root).expect("cargo metadata");
     let template = template();
-    let container = runner_container(&template);
-    let declared =
-        ["Environment", "Secrets"].into_iter().flat_map(|list| container[list].as_array().into_iter().flatten());
-    let declared = declared.filter_map(|variable| variable["Name"].as_str()).map(str::to_owned).collect();
+    let declared = container_variables(runner_container(&template)).into_keys().map(str::to_owned).collect();
     check_variables(&root, &packages, "guildhall-gateway-runner", &declared);
 }
 
