@@ -49,7 +49,7 @@ const INFRA: &[(&str, Step)] = &[("sam validate --lint", steps::sam_validate), (
 /// The rules of the house and of the template, which are quick.
 const HOUSE: &[(&str, Step)] = &[("template and house rules", steps::house)];
 
-/// Comes last: what it starts is compiled by then.
+/// Part of `--only infra` alone: its first build compiles every function anew for Lambda.
 const REHEARSAL: &[(&str, Step)] = &[("a deployment", steps::deployment)];
 
 const TESTS: &[(&str, Step)] = &[("cargo test", steps::workspace)];
@@ -62,7 +62,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         );
     }
     let steps = match part {
-        Part::Everything => [RUST, INFRA, TESTS, REHEARSAL].concat(),
+        Part::Everything => [RUST, INFRA, TESTS].concat(),
         Part::Rust => [RUST, TESTS].concat(),
         Part::Infra => [INFRA, HOUSE, REHEARSAL].concat(),
         Part::Web => {
