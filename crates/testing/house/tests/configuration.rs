@@ -122,3 +122,19 @@ fn what_operators_are_told_to_set_is_chosen_by_a_parameter() {
 fn template() -> Template {
     Template::read(&repository::root()).expect("template.yaml is a template")
 }
+
+#[test]
+fn commands_that_deploy_take_everything_from_the_deployments_own_file() {
+    let manual = manual();
+    let commands: Vec<_> = manual.lines().filter(|line| line.starts_with("sam ")).collect();
+    assert!(commands.len() >= 6, "the page shows how to deploy");
+    for command in commands {
+        // `sam build` without it takes the template's own `Architecture`; what stands on the line is in no file.
+        assert!(command.contains(" --config-file deployment.toml"), "{command}");
+        assert!(!command.contains("--parameter-overrides") && !command.contains("--guided"), "{command}");
+    }
+    // The command line gives up after a minute and invokes once more.
+    for command in manual.lines().filter(|line| line.contains("aws lambda invoke")) {
+        assert!(command.contains("AWS_MAX_ATTEMPTS=1") && command.contains("--cli-read-timeout 0"), "{command}");
+    }
+}
