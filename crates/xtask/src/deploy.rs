@@ -11,7 +11,7 @@ use std::{path::Path, process::ExitCode, time::Duration};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-pub(crate) use self::sam::Sam;
+pub(crate) use self::sam::{Sam, architecture};
 use crate::{
     ambient::Stopwatch,
     cache::Cache,
@@ -72,7 +72,7 @@ pub(crate) fn rehearse(checkout: &Checkout, cache: &Cache, tools: &Tools) -> Res
     task.done("built");
 
     let mut parameters = vec![
-        ("Architecture", sam::architecture()?.to_owned()),
+        ("Architecture", architecture()?.to_owned()),
         ("DatabaseSecretArn", secret(&endpoints.aws, "database", &json!({ "url": endpoints.postgres }))?),
         ("CacheSecretArn", secret(&endpoints.aws, "cache", &json!({ "url": endpoints.redis }))?),
         ("DiscordSecretArn", secret(&endpoints.aws, "discord", &json!({ "token": "none" }))?),

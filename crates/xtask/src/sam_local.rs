@@ -54,7 +54,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         glibc::check(function, newest)?;
     }
     let programs: Vec<_> = functions.iter().map(|f| sam.build_folder().join(logical_id(f)).join("bootstrap")).collect();
-    image::import(&docker, &sam.emulator()?, &state, &programs)?;
+    let _image = image::import(&docker, &sam.emulator()?, &state, &programs)?;
 
     // A container reaches this machine by the bridge's address; the services listen on loopback.
     let gateway = docker.gateway()?;

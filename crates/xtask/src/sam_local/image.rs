@@ -1,5 +1,10 @@
 //! The image functions run in, made of this machine: the libraries their programs name, the certificates of authorities, a
 //! shell for SAM's own build step, and the emulator of Lambda's runtime interface that SAM carries.
+//!
+//! SAM takes an image by its name only, so this one has the name of AWS's own for as long as the command runs.
+//!
+//! **Invariant:** afterwards each name stands for what it stood for before; after a command that was killed, from the next
+//! one on.
 
 use std::{
     collections::BTreeSet,
@@ -10,17 +15,70 @@ use std::{
 use anyhow::{Context, Result};
 
 use super::docker::Docker;
-use crate::{console, exec::Program, tools};
+use crate::{console, deploy, exec::Program, tools};
 
-/// The names by which SAM looks for the runtime's image.
-const NAMES: [&str; 2] = ["public.ecr.aws/lambda/provided:al2023", "public.ecr.aws/lambda/provided:al2023-x86_64"];
+/// Where the runtime's image has its names.
+const REPOSITORY: &str = "public.ecr.aws/lambda/provided";
+/// Where what had such a name before is kept meanwhile.
+const KEPT: &str = "guildhall/sam-local-kept";
+/// A variable of the image made here, and of what SAM makes of it, by which both are known.
+const MARK: &str = "GUILDHALL_SAM_LOCAL=1";
 
 const ENTRYPOINT: &str = "#!/bin/sh
 [ -n \"$AWS_LAMBDA_RUNTIME_API\" ] && exec /var/runtime/bootstrap \"$@\"
 exec /usr/local/bin/aws-lambda-rie /var/task/bootstrap \"$@\"
 ";
 
-pub(super) fn import(docker: &Docker, emulator: &Path, state: &Path, programs: &[PathBuf]) -> Result<()> {
+/// The names of the runtime's image, borrowed until this goes.
+#[derive(Debug)]
+pub(super) struct Image<'a> {
+    docker: &'a Docker,
+    /// By which SAM looks for the runtime's image.
+    looked_for: [String; 2],
+    /// Under which it keeps what it makes of that, and finds it the next time.
+    made: String,
+}
+
+impl<'a> Image<'a> {
+    fn borrow(docker: &'a Docker) -> Result<Self> {
+        let architecture = deploy::architecture()?;
+        let image = Self {
+            docker,
+            looked_for: ["al2023".to_owned(), format!("al2023-{architecture}")],
+            made: format!("al2023-rapid-{architecture}"),
+        };
+        for tag in image.tags() {
+            let (name, kept) = (format!("{REPOSITORY}:{tag}"), format!("{KEPT}:{tag}"));
+            let inspect = ["image", "inspect", "--format", "{{.Config.Env}}", &name];
+            let Ok(environment) = docker.program().args(inspect).output() else { continue };
+            // Ours is from a command that was killed; what that one kept still is.
+            if !environment.contains(MARK) {
+                docker.program().args(["tag", &name, &kept]).output()?;
+            }
+            docker.program().args(["rmi", "--force", &name]).output()?;
+        }
+        Ok(image)
+    }
+
+    fn tags(&self) -> impl Iterator<Item = &String> {
+        self.looked_for.iter().chain([&self.made])
+    }
+}
+
+impl Drop for Image<'_> {
+    fn drop(&mut self) {
+        for tag in self.tags() {
+            let (name, kept) = (format!("{REPOSITORY}:{tag}"), format!("{KEPT}:{tag}"));
+            // Each may be missing: SAM made none, or nothing had the name before.
+            let _removed = self.docker.program().args(["rmi", "--force", &name]).succeeds();
+            if self.docker.program().args(["tag", &kept, &name]).succeeds() {
+                let _given_back = self.docker.program().args(["rmi", &kept]).succeeds();
+            }
+        }
+    }
+}
+
+pub(super) fn import<'a>(docker: &'a Docker, emulator: &Path, state: &Path, programs: &[PathBuf]) -> Result<Image<'a>> {
     let task = console::task("image", "making the image of the runtime");
     let root = state.join("image");
     if root.exists() {
@@ -47,16 +105,18 @@ pub(super) fn import(docker: &Docker, emulator: &Path, state: &Path, programs: &
 
     let archive = state.join("image.tar");
     Program::new("tar").arg("-C").arg(&root).arg("-cf").arg(&archive).arg(".").output()?;
-    for name in NAMES {
+    let image = Image::borrow(docker)?;
+    for tag in &image.looked_for {
         docker
             .program()
             .args(["import", "--change", "ENTRYPOINT [\"/lambda-entrypoint.sh\"]"])
+            .args(["--change", &format!("ENV {MARK}")])
             .arg(&archive)
-            .arg(name)
+            .arg(format!("{REPOSITORY}:{tag}"))
             .output()?;
     }
     task.done("made");
-    Ok(())
+    Ok(image)
 }
 
 /// What the dynamic linker loads for these programs, itself included.
