@@ -7,6 +7,7 @@ use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::StoreError;
+use crate::prompt::send_at_once;
 
 /// A Lambda has three seconds for its whole answer.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -43,6 +44,12 @@ impl Connect {
             .max_connections(self.max_connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .idle_timeout(IDLE_TIMEOUT)
+            .after_connect(|_, _| {
+                Box::pin(async {
+                    send_at_once();
+                    Ok(())
+                })
+            })
             .connect_lazy_with(options);
         if let Err(error) = pool.acquire().await {
             tracing::warn!(error = %error, "the database is away; connecting when it is next needed");

@@ -32,6 +32,8 @@ impl Database {
         let runtime = crate::setup::runtime()?;
         let database = runtime.block_on(TestDatabase::on(server, &MIGRATOR));
         let connection = runtime.block_on(PgConnection::connect(database.url())).context("the server is away")?;
+        // As a pool of the store's does.
+        guildhall_store::send_at_once();
         Ok(Self { runtime, database, connection })
     }
 
