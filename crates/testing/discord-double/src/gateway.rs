@@ -34,7 +34,7 @@ pub use self::community::{Community, GuildCreate, MemberQuery, Members};
 pub use self::connection::routes;
 use self::hub::Hub;
 use self::limits::IdentifyLimits;
-pub use self::limits::SessionStartLimit;
+pub use self::limits::{IdentifyWindow, SessionStartLimit};
 use self::link::End;
 pub use self::misbehave::GatewayFault;
 pub use self::protocol::CloseCode;
@@ -184,6 +184,11 @@ impl Gateway {
     /// `session_start_limit` of `GET /gateway/bot`.
     pub fn session_start_limit(&self) -> SessionStartLimit {
         lock(&self.0.limits).state(Instant::now())
+    }
+
+    /// What each window of the IDENTIFY budget granted and what came of it, the present one last.
+    pub fn identify_windows(&self) -> Vec<IdentifyWindow> {
+        lock(&self.0.limits).windows()
     }
 
     /// The `url` of `GET /gateway` and `GET /gateway/bot`.

@@ -21,6 +21,15 @@ pub struct SessionStartLimit {
     pub max_concurrency: u32,
 }
 
+/// A window of the budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct IdentifyWindow {
+    /// IDENTIFYs allowed in it.
+    pub granted: u32,
+    /// IDENTIFYs that came, refused ones too.
+    pub used: u32,
+}
+
 /// The answer to an IDENTIFY.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Admission {
@@ -41,20 +50,33 @@ pub(super) struct IdentifyLimits {
     max_concurrency: u32,
     used: u32,
     window_began: Option<Instant>,
+    /// Every window so far, the present one last.
+    windows: Vec<IdentifyWindow>,
     buckets: HashMap<u32, Instant>,
 }
 
 impl IdentifyLimits {
     pub(super) fn new(total: u32, window: Duration, interval: Duration, max_concurrency: u32) -> Self {
         let max_concurrency = max_concurrency.max(1);
-        Self { total, window, interval, max_concurrency, used: 0, window_began: None, buckets: HashMap::new() }
+        Self {
+            total,
+            window,
+            interval,
+            max_concurrency,
+            used: 0,
+            window_began: None,
+            windows: Vec::new(),
+            buckets: HashMap::new(),
+        }
     }
 
     /// Books one IDENTIFY of a shard.
     pub(super) fn admit(&mut self, shard: u32, now: Instant) -> Admission {
         if self.window_began.is_none_or(|began| now - began >= self.window) {
-            self.window_began = Some(now);
-            self.used = 0;
+            self.begin(now);
+        }
+        if let Some(window) = self.windows.last_mut() {
+            window.used += 1;
         }
         if self.used >= self.total {
             return Admission::Exhausted;
@@ -70,9 +92,25 @@ impl IdentifyLimits {
 
     /// Leaves this many IDENTIFYs in the present window.
     pub(super) fn set_remaining(&mut self, remaining: u32, now: Instant) {
-        self.window_began.get_or_insert(now);
+        if self.window_began.is_none() {
+            self.begin(now);
+        }
         self.total = self.total.max(remaining);
         self.used = self.total - remaining;
+        if let Some(window) = self.windows.last_mut() {
+            window.granted = window.used + remaining;
+        }
+    }
+
+    fn begin(&mut self, now: Instant) {
+        self.window_began = Some(now);
+        self.used = 0;
+        self.windows.push(IdentifyWindow { granted: self.total, used: 0 });
+    }
+
+    /// Every window that an IDENTIFY or an order began, in order.
+    pub(super) fn windows(&self) -> Vec<IdentifyWindow> {
+        self.windows.clone()
     }
 
     pub(super) fn state(&self, now: Instant) -> SessionStartLimit {
@@ -118,5 +156,18 @@ mod tests {
             limits.state(later),
             SessionStartLimit { total: 3, remaining: 2, reset_after: 3_600_000, max_concurrency: 2 }
         );
+        let window = |used| IdentifyWindow { granted: 3, used };
+        assert_eq!(limits.windows(), [window(4), window(1)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_window_that_was_shortened_grants_what_is_left_and_the_next_one_all() {
+        let (mut limits, start) = (limits(), Instant::now());
+        limits.set_remaining(1, start);
+        assert_eq!(limits.admit(0, start), Admission::Granted);
+        assert_eq!(limits.admit(1, start + Duration::from_secs(10)), Admission::Exhausted);
+        limits.admit(1, start + Duration::from_secs(3_600));
+        let windows = [IdentifyWindow { granted: 1, used: 2 }, IdentifyWindow { granted: 3, used: 1 }];
+        assert_eq!(limits.windows(), windows);
     }
 }
