@@ -15,6 +15,7 @@ use guildhall_test_kit::LambdaHost;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use rand::{Rng as _, SeedableRng as _};
+use tokio::sync::Notify;
 
 /// What happens to messages between the queue and the function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,10 +41,20 @@ pub struct Function {
     host: tokio::sync::Mutex<Option<Arc<LambdaHost>>>,
     delivering: Mutex<Delivering>,
     rng: Mutex<StdRng>,
+    /// Ends the time of the invocation under way.
+    given_up: Notify,
     /// How often the process was replaced.
     replaced: AtomicU64,
     /// Messages handed over, each delivery counted.
     delivered: AtomicU64,
+    /// Bodies damaged on the way.
+    damaged: AtomicU64,
+    /// Invocations without an answer, or that counted nothing of their batch.
+    failed: AtomicU64,
+    /// Invocations that counted a part of their batch.
+    partial: AtomicU64,
+    /// Messages handed over once more after they had been handled.
+    repeated: AtomicU64,
 }
 
 impl Function {
@@ -63,7 +74,12 @@ impl Function {
             host: tokio::sync::Mutex::default(),
             delivering: Mutex::new(Delivering::Straight),
             rng: Mutex::new(StdRng::seed_from_u64(seed)),
+            given_up: Notify::new(),
             replaced: AtomicU64::new(0),
+            damaged: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            partial: AtomicU64::new(0),
+            repeated: AtomicU64::new(0),
             delivered: AtomicU64::new(0),
         }
     }
@@ -76,6 +92,31 @@ impl Function {
     /// How often the process ended or was given up.
     pub fn replaced(&self) -> u64 {
         self.replaced.load(Ordering::Relaxed)
+    }
+
+    /// How many bodies were damaged on the way.
+    pub fn damaged(&self) -> u64 {
+        self.damaged.load(Ordering::Relaxed)
+    }
+
+    /// How many invocations had no answer, or counted nothing of their batch.
+    pub fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// How many invocations counted a part of their batch and named the rest as failed.
+    pub fn partial(&self) -> u64 {
+        self.partial.load(Ordering::Relaxed)
+    }
+
+    /// How many messages were handed over once more after they had been handled.
+    pub fn repeated(&self) -> u64 {
+        self.repeated.load(Ordering::Relaxed)
+    }
+
+    /// The invocation under way has used up its time; later ones have their own.
+    pub fn give_up(&self) {
+        self.given_up.notify_waiters();
     }
 
     /// How many messages were handed over, each delivery counted.
@@ -141,6 +182,7 @@ impl Function {
         self.invoke(&now).await;
         now.shuffle(&mut *self.rng.lock().unwrap_or_else(PoisonError::into_inner));
         let second = self.invoke(&now).await;
+        self.repeated.fetch_add(now.len() as u64, Ordering::Relaxed);
         failures.extend(second.into_iter().filter(|failure| acknowledged.contains(&failure.message_id)));
         failures
     }
@@ -156,6 +198,7 @@ impl Function {
         // A letter that base64 knows, so that only the checksum can tell.
         bytes[position] = if bytes[position] == b'A' { b'B' } else { b'A' };
         delivery.body = String::from_utf8_lossy(&bytes).into_owned();
+        self.damaged.fetch_add(1, Ordering::Relaxed);
         delivery
     }
 
@@ -168,16 +211,24 @@ impl Function {
         let answered = async {
             let host = self.process().await?;
             let event = sqs_event(deliveries, "arn:aws:sqs:us-east-1:000000000000:events");
-            let answer = tokio::time::timeout(self.timeout, host.invoke(&event)).await;
-            let answer = answer.map_err(|_| anyhow::anyhow!("the function did not answer in time"))??;
+            let answer = tokio::select! {
+                answer = tokio::time::timeout(self.timeout, host.invoke(&event)) => answer.ok(),
+                () = self.given_up.notified() => None,
+            };
+            let answer = answer.context("the function did not answer in time")??;
             let failures = answer["batchItemFailures"].as_array().context("the function's answer has no failures")?;
             let named = failures.iter().filter_map(|failure| failure["itemIdentifier"].as_str().map(str::to_owned));
             anyhow::Ok(named.collect::<Vec<_>>())
         };
         match answered.await {
-            Ok(failed) => failed.into_iter().map(|id| Failure::retry(id, "the function named it as failed")).collect(),
+            Ok(failed) => {
+                let kind = if failed.len() < deliveries.len() { &self.partial } else { &self.failed };
+                kind.fetch_add(u64::from(!failed.is_empty()), Ordering::Relaxed);
+                failed.into_iter().map(|id| Failure::retry(id, "the function named it as failed")).collect()
+            }
             Err(error) => {
                 self.replaced.fetch_add(1, Ordering::Relaxed);
+                self.failed.fetch_add(1, Ordering::Relaxed);
                 self.host.lock().await.take();
                 let why = format!("{error:#}");
                 deliveries.iter().map(|delivery| Failure::retry(&delivery.message_id, why.clone())).collect()

@@ -8,7 +8,7 @@ mod http;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-pub use self::http::{Canned, Requests};
+pub use self::http::{Canned, Request, Requests};
 
 /// The most bytes carried at a time.
 const CHUNK: usize = 16 * 1_024;
@@ -38,7 +38,7 @@ pub enum Mode {
     Delay(Duration),
     /// So many bytes a second, in each direction of each connection.
     Throttle(u32),
-    /// Each connection is reset after so many bytes.
+    /// Each connection is reset after so many bytes of answers.
     ResetAfter(usize),
     /// Each HTTP request is answered so, and does not reach the server.
     Answer(Canned),
@@ -71,6 +71,8 @@ pub enum Act {
     Pass,
     /// It never arrives, and nothing after it in its direction, until the connection is reset.
     Hold,
+    /// It waits, and everything after it in its direction, until the tap is taken off.
+    Keep,
 }
 
 /// Sees each chunk before it is passed on.
@@ -87,8 +89,15 @@ struct Shared {
     upstream: String,
     mode: watch::Sender<Mode>,
     reset: Mutex<CancellationToken>,
-    tap: RwLock<Option<Tap>>,
+    tap: watch::Sender<Option<Tap>>,
     next: AtomicU64,
+    befallen: AtomicU64,
+}
+
+impl Shared {
+    fn befell(&self) {
+        self.befallen.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl Proxy {
@@ -103,8 +112,9 @@ impl Proxy {
             upstream: upstream.into(),
             mode: watch::Sender::new(Mode::Pass),
             reset: Mutex::default(),
-            tap: RwLock::default(),
+            tap: watch::Sender::new(None),
             next: AtomicU64::new(1),
+            befallen: AtomicU64::new(0),
         });
         let serving = serve(listener, Arc::clone(&shared));
         let server = AbortOnDropHandle::new(tokio::runtime::Handle::current().spawn(serving));
@@ -131,9 +141,14 @@ impl Proxy {
         std::mem::take(&mut *reset).cancel();
     }
 
+    /// How many connections, chunks and requests a mode other than [`Mode::Pass`] befell up to now.
+    pub fn befallen(&self) -> u64 {
+        self.shared.befallen.load(Ordering::Relaxed)
+    }
+
     /// Shows every chunk to `tap` from now on, or to nobody.
     pub fn tap(&self, tap: Option<Tap>) {
-        *self.shared.tap.write().unwrap_or_else(PoisonError::into_inner) = tap;
+        self.shared.tap.send_replace(tap);
     }
 }
 
@@ -156,11 +171,14 @@ async fn carry(shared: Arc<Shared>, mut client: TcpStream) {
     let reset = shared.reset.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let mode = *shared.mode.borrow();
     match mode {
-        Mode::Cut => return abort(&client),
+        Mode::Cut => {
+            shared.befell();
+            return abort(&client);
+        }
         Mode::Answer(canned) => {
             tokio::select! {
                 () = reset.cancelled() => abort(&client),
-                _ended = http::answer(&mut client, canned) => {}
+                _ended = http::answer(&mut client, canned, || shared.befell()) => {}
             }
             return;
         }
@@ -208,7 +226,7 @@ async fn pump(
 ) -> Result<(), Broken> {
     let mut buffer = vec![0; CHUNK];
     let mut carried = 0;
-    let mut mode = shared.mode.subscribe();
+    let (mut mode, mut taps) = (shared.mode.subscribe(), shared.tap.subscribe());
     loop {
         let read = from.read(&mut buffer).await?;
         if read == 0 {
@@ -216,24 +234,35 @@ async fn pump(
             return Ok(());
         }
         let bytes = &buffer[..read];
-        let tap = shared.tap.read().unwrap_or_else(PoisonError::into_inner).clone();
-        if tap.is_some_and(|tap| tap(Chunk { connection, flow, bytes }) == Act::Hold) {
-            std::future::pending::<()>().await;
+        let tap = taps.borrow_and_update().clone();
+        match tap.map_or(Act::Pass, |tap| tap(Chunk { connection, flow, bytes })) {
+            Act::Pass => {}
+            Act::Hold => std::future::pending::<()>().await,
+            Act::Keep => taps.changed().await.map_err(|_| Broken)?,
         }
         carried += read;
         loop {
             let present = *mode.borrow_and_update();
             match present {
                 Mode::Hole => {
+                    shared.befell();
                     mode.changed().await.map_err(|_| Broken)?;
                     continue;
                 }
-                Mode::Delay(delay) => tokio::time::sleep(delay).await,
+                Mode::Delay(delay) => {
+                    shared.befell();
+                    tokio::time::sleep(delay).await;
+                }
                 Mode::Throttle(rate) => {
+                    shared.befell();
                     let bytes = u32::try_from(read).unwrap_or(u32::MAX);
                     tokio::time::sleep(Duration::from_secs(1) * bytes / rate.max(1)).await;
                 }
-                Mode::ResetAfter(limit) if carried > limit => return Err(Broken),
+                Mode::ResetAfter(limit) if flow == Flow::ToClient && carried > limit => {
+                    shared.befell();
+                    to.write_all(&bytes[..read.saturating_sub(carried - limit)]).await?;
+                    return Err(Broken);
+                }
                 _ => {}
             }
             break;
@@ -243,109 +272,4 @@ async fn pump(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A server that sends back what it gets.
-    async fn echo() -> (SocketAddr, AbortOnDropHandle<()>) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("bound");
-        let server = async move {
-            let mut connections = JoinSet::new();
-            while let Ok((mut stream, _)) = listener.accept().await {
-                connections.spawn(async move {
-                    let (mut from, mut to) = stream.split();
-                    tokio::io::copy(&mut from, &mut to).await
-                });
-            }
-        };
-        (address, AbortOnDropHandle::new(tokio::runtime::Handle::current().spawn(server)))
-    }
-
-    type Seen = Arc<Mutex<Vec<(Flow, Vec<u8>)>>>;
-
-    async fn says(stream: &mut TcpStream, text: &str) -> std::io::Result<String> {
-        stream.write_all(text.as_bytes()).await?;
-        let mut answer = vec![0; text.len()];
-        stream.read_exact(&mut answer).await?;
-        Ok(String::from_utf8_lossy(&answer).into_owned())
-    }
-
-    #[tokio::test]
-    async fn it_passes_cuts_and_passes_again() {
-        let (upstream, _server) = echo().await;
-        let proxy = Proxy::start(upstream.to_string()).await.expect("starts");
-        let mut stream = TcpStream::connect(proxy.address()).await.expect("connects");
-        assert_eq!(says(&mut stream, "hello").await.expect("passed"), "hello");
-        proxy.set(Mode::Cut);
-        assert!(says(&mut stream, "lost").await.is_err());
-        let mut refused = TcpStream::connect(proxy.address()).await.expect("accepted, and then reset");
-        assert!(says(&mut refused, "lost").await.is_err());
-        proxy.set(Mode::Pass);
-        let mut stream = TcpStream::connect(proxy.address()).await.expect("connects");
-        assert_eq!(says(&mut stream, "again").await.expect("passed"), "again");
-    }
-
-    #[tokio::test]
-    async fn a_hole_keeps_what_goes_in_until_it_is_closed() {
-        let (upstream, _server) = echo().await;
-        let proxy = Proxy::start(upstream.to_string()).await.expect("starts");
-        let mut stream = TcpStream::connect(proxy.address()).await.expect("connects");
-        proxy.set(Mode::Hole);
-        stream.write_all(b"late").await.expect("taken");
-        let mut answer = [0; 4];
-        let waited = tokio::time::timeout(Duration::from_millis(50), stream.read_exact(&mut answer)).await;
-        assert!(waited.is_err(), "nothing comes through");
-        proxy.set(Mode::Pass);
-        stream.read_exact(&mut answer).await.expect("passed");
-        assert_eq!(&answer, b"late");
-    }
-
-    #[tokio::test]
-    async fn a_tap_sees_both_ways_and_holds_what_it_wants() {
-        let (upstream, _server) = echo().await;
-        let proxy = Proxy::start(upstream.to_string()).await.expect("starts");
-        let seen = Seen::default();
-        let notes = Arc::clone(&seen);
-        proxy.tap(Some(Arc::new(move |chunk| {
-            notes.lock().expect("unpoisoned").push((chunk.flow, chunk.bytes.to_vec()));
-            if chunk.flow == Flow::ToClient && chunk.bytes == b"kept" { Act::Hold } else { Act::Pass }
-        })));
-        let mut stream = TcpStream::connect(proxy.address()).await.expect("connects");
-        assert_eq!(says(&mut stream, "pass").await.expect("passed"), "pass");
-        stream.write_all(b"kept").await.expect("taken");
-        guildhall_test_kit::until("the answer to be held", Duration::from_secs(10), || async {
-            (seen.lock().expect("unpoisoned").len() == 4).then_some(())
-        })
-        .await;
-        proxy.reset();
-        assert!(stream.read_exact(&mut [0; 1]).await.is_err(), "reset with the answer");
-        assert_eq!(seen.lock().expect("unpoisoned")[0], (Flow::ToServer, b"pass".to_vec()));
-    }
-
-    #[tokio::test]
-    async fn connections_are_reset_after_so_many_bytes() {
-        let (upstream, _server) = echo().await;
-        let proxy = Proxy::start(upstream.to_string()).await.expect("starts");
-        proxy.set(Mode::ResetAfter(8));
-        let mut stream = TcpStream::connect(proxy.address()).await.expect("connects");
-        assert_eq!(says(&mut stream, "12345678").await.expect("passed"), "12345678");
-        assert!(says(&mut stream, "9").await.is_err());
-    }
-
-    #[tokio::test]
-    async fn requests_are_answered_in_the_servers_place() {
-        let (upstream, _server) = echo().await;
-        let proxy = Proxy::start(upstream.to_string()).await.expect("starts");
-        proxy.set(Mode::Answer(Canned::SQS_UNAVAILABLE));
-        let mut stream = TcpStream::connect(proxy.address()).await.expect("connects");
-        for _ in 0..2 {
-            stream.write_all(b"POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nbody").await.expect("taken");
-            let mut head = [0; 12];
-            stream.read_exact(&mut head).await.expect("answered");
-            assert_eq!(&head, b"HTTP/1.1 503");
-            let rest = Canned::SQS_UNAVAILABLE.text().len() - head.len();
-            stream.read_exact(&mut vec![0; rest]).await.expect("whole");
-        }
-    }
-}
+mod tests;

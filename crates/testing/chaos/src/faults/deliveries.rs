@@ -1,8 +1,6 @@
 //! What SQS and Lambda may do to a message, and what may become of the function that handles it.
 
-use std::time::Duration;
-
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::function::Delivering;
@@ -10,7 +8,15 @@ use crate::proxy::Flow;
 use crate::report::Outcome;
 use crate::scale::Context;
 use crate::stage::{Setup, Stage};
+use crate::wait::eventually;
 use crate::watch::{COMMITTED, COPY, Trap};
+
+/// Transactions of this stage's functions in the middle of a COPY.
+const OPEN: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+    AND xact_start IS NOT NULL AND state = 'active' AND query LIKE 'COPY events (%'";
+/// Those that wait for another one's locks.
+const WAITING: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+    AND xact_start IS NOT NULL AND wait_event_type = 'Lock'";
 
 /// Every batch comes twice and in another order, some of it later still.
 pub(super) async fn twice_and_reordered(context: &Context, name: &'static str) -> anyhow::Result<Outcome> {
@@ -32,7 +38,13 @@ async fn treated(context: &Context, name: &'static str, delivering: Delivering) 
     let functions = stage.functions.clone();
     let outcome = stage.settle(Some(recovery)).await?;
     let delivered: u64 = functions.iter().map(|function| function.delivered()).sum();
-    Ok(outcome.noting(format!("{delivered} deliveries")))
+    let (treated, how): (u64, _) = match delivering {
+        Delivering::Corrupted(_) => (functions.iter().map(|function| function.damaged()).sum(), "damaged"),
+        _ => (functions.iter().map(|function| function.repeated()).sum(), "repeated"),
+    };
+    Ok(outcome
+        .noting(format!("{delivered} deliveries, {treated} of them {how}"))
+        .asserting(treated > 0, || format!("none of {delivered} deliveries was {how}")))
 }
 
 /// The function is killed when PostgreSQL has committed and the function does not know it yet.
@@ -59,24 +71,31 @@ pub(super) async fn killed_after_commit(context: &Context, name: &'static str) -
 
 /// The function is stopped in the middle of its transaction, past its time and the message's; later it goes on.
 pub(super) async fn ingest_timeout(context: &Context, name: &'static str) -> anyhow::Result<Outcome> {
-    // Short enough to pass, and long enough that a busy machine does not give up good messages.
-    let setup =
-        Setup { visibility_secs: 8, function_timeout: Duration::from_secs(6), poison: 0, ..Setup::new(name, context) };
+    let setup = Setup { visibility_secs: 8, poison: 0, ..Setup::new(name, context) };
     let stage = Stage::set(context, setup).await?;
     stage.traffic();
     stage.recovered().await?;
     let mut frozen = Vec::new();
     for (proxy, function) in stage.databases.iter().zip(&stage.functions) {
-        let process = function.process().await?;
-        let trap = Trap::notice(proxy, Flow::ToServer, COPY);
+        // The server has taken the COPY, and so the transaction is open; the function does not know it yet.
+        let trap = Trap::delay_answer(proxy, COPY);
         let sprung = tokio::time::timeout(stage.scale.patience, trap.sprung()).await;
         sprung.context("the function writes nothing")?;
+        let process = function.process().await?;
         signal(process.id(), Signal::STOP)?;
         proxy.tap(None);
         frozen.push(process);
+        // Before its time is up: whoever takes its place ends what is in its way.
+        let open = stage.database.number(OPEN).await;
+        ensure!(open > 0, "no transaction is open although the function is stopped in one");
+        function.give_up();
     }
     // Past the message's time: others take it up meanwhile, and wait for the locks.
-    stage.hold(stage.span(60, 8)).await;
+    eventually("another function to wait for the locks", stage.scale.patience, || async {
+        Ok((stage.database.number(WAITING).await > 0).then_some(()))
+    })
+    .await?;
+    stage.hold(stage.span(60, 0)).await;
     for process in &frozen {
         signal(process.id(), Signal::CONT)?;
     }
@@ -84,10 +103,10 @@ pub(super) async fn ingest_timeout(context: &Context, name: &'static str) -> any
     let functions = stage.functions.clone();
     let outcome = stage.settle(Some(recovery)).await?;
     drop(frozen);
-    let given_up: u64 = functions.iter().map(|function| function.replaced()).sum();
+    let given_up: Vec<_> = functions.iter().map(|function| function.replaced()).collect();
     Ok(outcome
-        .noting(format!("{given_up} invocations given up"))
-        .asserting(given_up > 0, || "no invocation was given up".to_owned()))
+        .noting(format!("{} invocations given up", given_up.iter().sum::<u64>()))
+        .asserting(given_up.iter().all(|given_up| *given_up > 0), || format!("given up: {given_up:?}")))
 }
 
 fn signal(id: Option<u32>, signal: Signal) -> anyhow::Result<()> {

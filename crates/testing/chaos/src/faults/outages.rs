@@ -1,5 +1,6 @@
 //! Services that are away, or answer that they have had enough.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::ensure;
@@ -9,17 +10,23 @@ use rand::Rng as _;
 use tokio::time::Instant;
 
 use super::chance;
-use crate::proxy::{Canned, Mode};
+use crate::proxy::{Canned, Mode, Proxy};
 use crate::report::Outcome;
 use crate::scale::Context;
 use crate::stage::{Setup, Stage};
 use crate::wait::eventually;
 use crate::watch::{Record, Sent};
 
-/// A runner asks for so many batches at a time at most: those that were under way when SQS went away were chosen then.
-const UNDER_WAY: usize = 40;
+/// A runner has so many calls of a queue under way at a time at most: they may pass in another order than they were made.
+const CALLS: usize = 8;
 /// An envelope is certain to have waited in the journal when its class's deadline had passed by this much.
 const MARGIN: Duration = Duration::from_secs(1);
+/// What passes of an answer that is cut off.
+const PART_OF_AN_ANSWER: usize = 120;
+/// How much later each chunk comes when the database is slow.
+const LATE: Duration = Duration::from_millis(100);
+/// Bytes a second, when SQS is slow.
+const SLOW: u32 = 20_000;
 /// How much faster than events arrive what waited must be sent.
 const DRAIN_FACTOR: f64 = 3.0;
 
@@ -29,8 +36,14 @@ pub(super) async fn sqs_away(context: &Context, name: &'static str) -> anyhow::R
     let mut stage = Stage::set(context, Setup::new(name, context)).await?;
     stage.traffic();
     stage.recovered().await?;
-    stage.sqs(Mode::Cut);
-    stage.hold(stage.scale.outage).await;
+    // It announces itself: slow, then with answers that break off, so that what was taken is sent again.
+    let mut befallen = Vec::new();
+    for mode in [Mode::Throttle(SLOW), Mode::ResetAfter(PART_OF_AN_ANSWER), Mode::Cut] {
+        let before: Vec<_> = stage.runners.iter().map(|runner| runner.sqs.befallen()).collect();
+        stage.sqs(mode);
+        stage.hold(if mode == Mode::Cut { stage.scale.outage } else { stage.span(30, 2) }).await;
+        befallen.extend(stage.runners.iter().zip(before).map(|(runner, before)| runner.sqs.befallen() - before));
+    }
     ensure!(pending(&mut stage).await? > 0.0, "nothing waits in the journals");
     let records: Vec<_> = stage.runners.iter().map(|runner| Record::of(&runner.sqs)).collect();
     let (restored, arrived) = (context.clock.now(), stage.double.ledger().total());
@@ -38,17 +51,30 @@ pub(super) async fn sqs_away(context: &Context, name: &'static str) -> anyhow::R
     stage.sqs(Mode::Pass);
     let since = Instant::now();
     drained(&mut stage, waited).await?;
-    let arrived = stage.double.ledger().total() - arrived;
-    let recovery = stage.recovered().await? + since.elapsed();
-
+    // In the same instant: what is sent later has no part in the speed.
     let sent: Vec<_> = records.iter().map(Record::sent).collect();
+    let arrived = stage.double.ledger().total() - arrived;
+    stage.recovered().await?;
+    let recovery = since.elapsed();
+
     let factor = speed(&sent, since, arrived);
-    let disorder = sent.iter().map(|sent| out_of_order(sent, restored)).sum::<usize>();
+    let order = sent.iter().map(|sent| order(sent, restored)).fold(Order::default(), Order::and);
+    // Beside other stages, how fast something is says more about them.
+    let alone = stage.scale.side_by_side == 1;
     let outcome = stage.settle(Some(recovery)).await?;
     Ok(outcome
-        .noting(format!("{waited:.0} envelopes waited and went out {factor:.1} times as fast as events came"))
-        .asserting(factor >= DRAIN_FACTOR, || format!("drained only {factor:.1} times as fast as events came"))
-        .asserting(disorder == 0, || format!("{disorder} envelopes went before more urgent ones that had waited")))
+        .noting(format!(
+            "{waited:.0} envelopes waited and went out {factor:.1} times as fast as events came; {} compared",
+            order.compared
+        ))
+        .asserting(befallen.iter().all(|count| *count > 0), || format!("a fault befell nobody: {befallen:?}"))
+        .asserting(!alone || factor >= DRAIN_FACTOR, || {
+            format!("drained only {factor:.1} times as fast as events came")
+        })
+        .asserting(order.compared > 0, || "no envelope's place could be judged".to_owned())
+        .asserting(order.wrong == 0, || {
+            format!("{} of {} envelopes went after less urgent ones that had waited", order.wrong, order.compared)
+        }))
 }
 
 /// Envelopes in all journals.
@@ -82,50 +108,91 @@ fn speed(sent: &[Vec<Sent>], since: Instant, arrived: u64) -> f64 {
     events as f64 / (arrived as f64 * share).max(1.0)
 }
 
-/// Envelopes that had waited when SQS came back and were sent before a more urgent one that had waited too.
-fn out_of_order(sent: &[Sent], restored: Timestamp) -> usize {
-    let mut queues: std::collections::BTreeMap<&str, Vec<&Sent>> = std::collections::BTreeMap::new();
+/// How the envelopes of a runner were ordered.
+#[derive(Debug, Clone, Copy, Default)]
+struct Order {
+    /// Those whose place something can be said about.
+    compared: usize,
+    /// Those that went after a less urgent one.
+    wrong: usize,
+}
+
+impl Order {
+    const fn and(self, other: Self) -> Self {
+        Self { compared: self.compared + other.compared, wrong: self.wrong + other.wrong }
+    }
+}
+
+/// Whether what had waited when SQS came back went critical first.
+///
+/// A call is put together from the most urgent envelopes, in order. The first call after an outage is alone; later ones
+/// may overtake each other, as many as are under way at a time. What was tried before had been chosen earlier.
+fn order(sent: &[Sent], restored: Timestamp) -> Order {
+    let mut queues: BTreeMap<&str, BTreeMap<usize, Vec<&Sent>>> = BTreeMap::new();
     for sent in sent {
-        queues.entry(&sent.queue).or_default().push(sent);
+        queues.entry(&sent.queue).or_default().entry(sent.call).or_default().push(sent);
     }
     let had_waited = |sent: &&&Sent| {
         let deadline = Duration::from_millis(sent.class.flush_after_millis()) + MARGIN;
         let millis = i64::try_from(deadline.as_millis()).unwrap_or(i64::MAX);
-        sent.newest.is_some_and(|newest| newest.plus_millis(millis) < restored)
+        !sent.retried && sent.newest.is_some_and(|newest| newest.plus_millis(millis) < restored)
     };
-    queues
-        .into_values()
-        .map(|sent| {
-            let waited: Vec<_> = sent.iter().skip(UNDER_WAY).filter(had_waited).collect();
-            waited.windows(2).filter(|pair| pair[0].class > pair[1].class).count()
-        })
-        .sum()
+    let mut order = Order::default();
+    for calls in queues.into_values() {
+        let calls: Vec<Vec<&Sent>> =
+            calls.into_values().map(|call| call.iter().filter(had_waited).copied().collect()).collect();
+        let least: Vec<_> = calls.iter().map(|call| call.iter().map(|sent| sent.class).max()).collect();
+        // The least urgent of the calls that surely were made before.
+        let mut before = None;
+        for (number, call) in calls.iter().enumerate() {
+            if number == 1 {
+                before = least[0];
+            }
+            if let Some(earlier) = number.checked_sub(CALLS) {
+                before = before.max(least[earlier]);
+            }
+            let mut before = before;
+            for sent in call {
+                if let Some(before) = before {
+                    order.compared += 1;
+                    order.wrong += usize::from(sent.class < before);
+                }
+                before = before.max(Some(sent.class));
+            }
+        }
+    }
+    order
 }
 
-/// PostgreSQL is away, first with a reset, then without a word.
+/// PostgreSQL is slow, then away, first with a reset, then without a word.
 pub(super) async fn database_away(context: &Context, name: &'static str) -> anyhow::Result<Outcome> {
     let away = context.scale.span(Duration::from_secs(120), Duration::from_secs(5));
     // A message must survive the outage: it is delivered ten times at most.
     let visibility = u32::try_from(away.as_secs() / 4)?.max(5);
-    let setup = Setup {
-        visibility_secs: visibility,
-        function_timeout: Duration::from_secs(u64::from(visibility)),
-        poison: 0,
-        ..Setup::new(name, context)
-    };
+    let setup = Setup { visibility_secs: visibility, poison: 0, ..Setup::new(name, context) };
     let stage = Stage::set(context, setup).await?;
     stage.traffic();
     stage.recovered().await?;
-    stage.database(Mode::Cut);
-    stage.hold(away * 2 / 3).await;
-    stage.database(Mode::Hole);
-    stage.hold(away / 3).await;
+    let mut befallen = Vec::new();
+    let spans = [(Mode::Delay(LATE), stage.span(30, 2)), (Mode::Cut, away * 2 / 3), (Mode::Hole, away / 3)];
+    for (mode, span) in spans {
+        let before: u64 = stage.databases.iter().map(Proxy::befallen).sum();
+        stage.database(mode);
+        stage.hold(span).await;
+        befallen.push(stage.databases.iter().map(Proxy::befallen).sum::<u64>() - before);
+    }
     ensure!(stage.connected() >= stage.scale.shards as usize, "shards outlive a dead database");
     // What waits in the hole is thrown away with it.
     stage.database(Mode::Cut);
     stage.database(Mode::Pass);
     let recovery = stage.recovered().await?;
-    stage.settle(Some(recovery)).await
+    let functions = stage.functions.clone();
+    let outcome = stage.settle(Some(recovery)).await?;
+    let failed: u64 = functions.iter().map(|function| function.failed()).sum();
+    Ok(outcome
+        .noting(format!("{failed} invocations failed"))
+        .asserting(failed > 0, || "no invocation failed".to_owned())
+        .asserting(befallen[..2].iter().all(|count| *count > 0), || format!("a fault befell nobody: {befallen:?}")))
 }
 
 /// DynamoDB is away for longer than a lease lasts: what is connected goes on, what loses its connection waits.
@@ -167,6 +234,56 @@ pub(super) async fn dynamodb_throttled(context: &Context, name: &'static str) ->
         stage.dynamodb(Mode::Pass);
         stage.hold(stage.scale.lease_term.mul_f64(chance.random_range(0.1..0.6))).await;
     }
+    let answers: Vec<_> = stage.runners.iter().map(|runner| runner.dynamodb.befallen()).collect();
     let recovery = stage.recovered().await?;
-    stage.settle(Some(recovery)).await
+    let outcome = stage.settle(Some(recovery)).await?;
+    Ok(outcome
+        .noting(format!("throttled answers to each runner: {answers:?}"))
+        .asserting(answers.iter().all(|count| *count > 0), || "a runner was never throttled".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use guildhall_domain::PriorityClass;
+    use guildhall_domain::PriorityClass::{Critical, High, Low};
+
+    use super::*;
+
+    const LONG_AGO: Timestamp = Timestamp::DISCORD_EPOCH;
+
+    fn sent(call: usize, class: PriorityClass) -> Sent {
+        let (passed, queue) = (Instant::now(), "queue".to_owned());
+        Sent { passed, call, retried: false, queue, class, events: 1, newest: Some(LONG_AGO) }
+    }
+
+    fn judged(sent: &[Sent]) -> (usize, usize) {
+        let Order { compared, wrong } = order(sent, LONG_AGO.plus_millis(3_600_000));
+        (compared, wrong)
+    }
+
+    #[test]
+    fn a_call_is_in_order_and_the_first_one_before_all() {
+        assert_eq!(judged(&[sent(0, Critical), sent(0, High), sent(1, High), sent(1, Low)]), (3, 0));
+        assert_eq!(judged(&[sent(0, High), sent(0, Critical)]), (1, 1));
+        assert_eq!(judged(&[sent(0, Low), sent(1, High), sent(2, Critical)]), (2, 2));
+    }
+
+    #[test]
+    fn calls_overtake_only_what_is_under_way_with_them() {
+        let mut calls = vec![sent(0, Critical), sent(1, Low), sent(2, High)];
+        assert_eq!(judged(&calls), (2, 0));
+        calls.push(sent(1 + CALLS, High));
+        for call in 3..=CALLS {
+            calls.push(sent(call, Low));
+        }
+        assert_eq!(judged(&calls).1, 1);
+    }
+
+    #[test]
+    fn what_was_tried_before_or_has_just_come_is_not_judged() {
+        let retried = Sent { retried: true, ..sent(0, Low) };
+        assert_eq!(judged(&[retried, sent(1, Critical)]), (0, 0));
+        let fresh = Sent { newest: Some(LONG_AGO.plus_millis(3_599_999)), ..sent(0, Low) };
+        assert_eq!(judged(&[fresh, sent(1, Critical)]), (0, 0));
+    }
 }

@@ -36,7 +36,7 @@ impl Canned {
 }
 
 /// Answers every request on a connection.
-pub(super) async fn answer(stream: &mut TcpStream, canned: Canned) -> std::io::Result<()> {
+pub(super) async fn answer(stream: &mut TcpStream, canned: Canned, answered: impl Fn()) -> std::io::Result<()> {
     let text = canned.text();
     let mut buffer = Vec::new();
     loop {
@@ -55,6 +55,7 @@ pub(super) async fn answer(stream: &mut TcpStream, canned: Canned) -> std::io::R
         }
         buffer.drain(..head + length);
         stream.write_all(text.as_bytes()).await?;
+        answered();
     }
 }
 
@@ -65,16 +66,34 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// Takes bytes as they pass; returns the bodies of the requests that are complete now.
-    pub fn take(&mut self, bytes: &[u8]) -> Vec<Vec<u8>> {
+    /// Takes bytes as they pass; returns the requests that are complete now.
+    pub fn take(&mut self, bytes: &[u8]) -> Vec<Request> {
         self.buffer.extend_from_slice(bytes);
-        let mut bodies = Vec::new();
+        let mut requests = Vec::new();
         while let Some((head, length)) = head(&self.buffer).filter(|(head, length)| self.buffer.len() >= head + length)
         {
-            bodies.push(self.buffer[head..head + length].to_vec());
-            self.buffer.drain(..head + length);
+            let mut head: Vec<u8> = self.buffer.drain(..head + length).collect();
+            let body = head.split_off(head.len() - length);
+            requests.push(Request { head: String::from_utf8_lossy(&head).to_ascii_lowercase(), body });
         }
-        bodies
+        requests
+    }
+}
+
+/// A request.
+#[derive(Debug)]
+pub struct Request {
+    head: String,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
+impl Request {
+    /// Whether it is made once more, after an attempt that failed (AWS SDKs, "amz-sdk-request").
+    pub fn is_retry(&self) -> bool {
+        let mut lines = self.head.lines();
+        let attempt = lines.find_map(|line| line.strip_prefix("amz-sdk-request:")?.trim().strip_prefix("attempt="));
+        attempt.is_some_and(|attempt| !attempt.starts_with("1;") && attempt != "1")
     }
 }
 
@@ -95,8 +114,17 @@ mod tests {
         let text = b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nonePOST / HTTP/1.1\r\ncontent-length: 5\r\n\r\nthree";
         for size in 1..text.len() {
             let mut requests = Requests::default();
-            let bodies: Vec<_> = text.chunks(size).flat_map(|chunk| requests.take(chunk)).collect();
+            let bodies: Vec<_> = text.chunks(size).flat_map(|chunk| requests.take(chunk)).map(|r| r.body).collect();
             assert_eq!(bodies, [b"one".to_vec(), b"three".to_vec()]);
+        }
+    }
+
+    #[test]
+    fn a_request_says_whether_it_is_made_once_more() {
+        for (attempt, retry) in [("1; max=3", false), ("2; max=3", true), ("1", false), ("12", true)] {
+            let text = format!("POST / HTTP/1.1\r\nAmz-Sdk-Request: attempt={attempt}\r\n\r\n");
+            let requests = Requests::default().take(text.as_bytes());
+            assert_eq!(requests.iter().map(Request::is_retry).collect::<Vec<_>>(), [retry], "{attempt}");
         }
     }
 }
