@@ -8,6 +8,7 @@ mod curtain;
 mod runner;
 mod start;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +16,9 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use guildhall_devstack::provision::{Aws, Resources};
 use guildhall_discord_double::Double;
+use guildhall_discord_double::ledger::Row;
 use guildhall_discord_double::traffic::TrafficPlan;
-use guildhall_domain::{EventKind, PriorityClass};
+use guildhall_domain::{EventKind, GuildId, PriorityClass};
 use guildhall_store::audit;
 use guildhall_test_kit::TestDatabase;
 use tempfile::TempDir;
@@ -66,6 +68,25 @@ struct Expectation {
     lost_sessions: bool,
     /// Sessions of earlier sets of shards.
     earlier_sessions: u64,
+}
+
+/// Counts per guild and kind.
+type Counts = BTreeMap<(GuildId, EventKind), u64>;
+
+/// Whether this kind is counted before all others.
+fn urgent(kind: EventKind) -> bool {
+    kind.class() <= PriorityClass::High
+}
+
+/// The ledger's lines of urgent kinds, by guild and kind.
+fn sum(rows: impl IntoIterator<Item = Row>) -> Counts {
+    let mut counts = Counts::new();
+    for row in rows.into_iter().filter(|row| urgent(row.kind)) {
+        if let Some(guild) = row.guild_id {
+            *counts.entry((guild, row.kind)).or_default() += row.count;
+        }
+    }
+    counts
 }
 
 impl Stage {
@@ -148,33 +169,42 @@ impl Stage {
             .await
     }
 
-    /// What was counted of urgent kinds, and what the ledger says of them, what sessions took with them left out.
-    async fn urgent(&self) -> anyhow::Result<(u64, u64)> {
-        let urgent = |kind: EventKind| kind.class() <= PriorityClass::High;
-        let sent: u64 =
-            self.double.ledger().totals().into_iter().filter(|(kind, _)| urgent(*kind)).map(|(_, count)| count).sum();
-        let lost = self.double.ledger().lost();
-        let lost = lost.iter().flat_map(|session| session.unsent.iter().chain(&session.unconfirmed));
-        let lost: u64 = lost.filter(|row| urgent(row.kind)).map(|row| row.count).sum();
-        let mut db = self.database.pool().acquire().await?;
-        let counted = audit::quarters(&mut db).await?;
-        let counted = counted.into_iter().filter(|row| urgent(row.kind)).map(|row| row.count).sum();
-        Ok((counted, sent.saturating_sub(lost)))
+    /// What the ledger says of urgent kinds.
+    fn urgent_sent(&self) -> Counts {
+        sum(self.double.ledger().rows())
     }
 
-    /// Waits until everything urgent that was sent up to now is counted; returns how long that took.
+    /// What sessions took with them of urgent kinds.
+    fn urgent_lost(&self) -> Counts {
+        let lost = self.double.ledger().lost();
+        sum(lost.iter().flat_map(|session| session.unsent.iter().chain(&session.unconfirmed)).copied())
+    }
+
+    /// What was counted of urgent kinds.
+    async fn urgent_counted(&self) -> anyhow::Result<Counts> {
+        let mut db = self.database.pool().acquire().await?;
+        let mut counts = Counts::new();
+        for row in audit::quarters(&mut db).await?.into_iter().filter(|row| urgent(row.kind)) {
+            *counts.entry((row.guild, row.kind)).or_default() += row.count;
+        }
+        Ok(counts)
+    }
+
+    /// Waits until everything urgent that was sent up to now is counted, in each guild; returns how long that took.
     ///
     /// # Errors
     /// When it takes too long.
     pub async fn recovered(&self) -> anyhow::Result<Duration> {
         let since = Instant::now();
         self.all_connected().await?;
-        let (_, target) = self.urgent().await?;
-        eventually("what was sent to be counted", self.scale.patience, || async {
-            let (counted, _) = self.urgent().await?;
-            Ok((counted >= target).then_some(()))
-        })
-        .await?;
+        let sent = self.urgent_sent();
+        let counted = eventually("what was sent to be counted", self.scale.patience, || async {
+            let (counted, lost) = (self.urgent_counted().await?, self.urgent_lost());
+            let of = |counts: &Counts, key| counts.get(key).copied().unwrap_or(0);
+            let all = sent.iter().all(|(key, sent)| of(&counted, key) + of(&lost, key) >= *sent);
+            Ok(all.then_some(()))
+        });
+        counted.await.with_context(|| self.words())?;
         Ok(since.elapsed())
     }
 
