@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use guildhall_devstack::redrive::{Redrive, Report};
-use guildhall_domain::{PriorityClass, ShardId};
-use guildhall_wire::Envelope;
+use guildhall_domain::PriorityClass;
+use guildhall_wire::{Envelope, SeqRange};
 
 use crate::proxy::Mode;
 use crate::report::Outcome;
@@ -15,27 +15,33 @@ use crate::wait::eventually;
 
 /// The database is away until messages are given up; a redrive puts back what is whole, and the poison alone stays.
 pub(super) async fn poison(context: &Context, name: &'static str) -> anyhow::Result<Outcome> {
-    let setup = Setup { visibility_secs: 1, poison: 1, ..Setup::new(name, context) };
+    let setup = Setup { visibility_secs: 1, poison: 0, ..Setup::new(name, context) };
     let mut stage = Stage::set(context, setup).await?;
-    let at = context.clock.now();
+    stage.traffic();
+    stage.recovered().await?;
+    // Readable and acceptable by itself, and refused by the database: a session keeps the class map it began with. Only
+    // halves of the batch tell which envelope it is.
+    let sessions = stage.double.gateway().sessions();
+    let busiest = sessions.into_iter().max_by_key(|session| session.sequence).context("no session")?;
     let envelope = Envelope {
-        shard: ShardId { id: 0, count: stage.scale.shards },
-        session_id: "of another class map".to_owned(),
-        session_started: at,
+        shard: busiest.shard,
+        session_id: busiest.session_id,
+        session_started: context.clock.now(),
         class: PriorityClass::High,
-        class_map: u16::MAX,
-        range: None,
+        class_map: guildhall_domain::event::CLASS_MAP_VERSION + 1,
+        range: Some(SeqRange { first: 1, last: 1 }),
         events: Vec::new(),
         gauges: Vec::new(),
         gaps: Vec::new(),
     };
-    // Readable, and unacceptable all the same.
     stage.poison_with(guildhall_wire::encode(&envelope)).await?;
-    // Readable and acceptable, and refused by the database, whose texts know no NUL.
-    let envelope =
-        Envelope { session_id: "\0".to_owned(), class_map: guildhall_domain::event::CLASS_MAP_VERSION, ..envelope };
-    stage.poison_with(guildhall_wire::encode(&envelope)).await?;
-    stage.traffic();
+    eventually("a batch to be counted but for the poison", stage.scale.patience, || async {
+        Ok((stage.functions[0].partial() > 0).then_some(()))
+    })
+    .await?;
+    // Readable, and of no map at all.
+    stage.poison_with(guildhall_wire::encode(&Envelope { class_map: u16::MAX, ..envelope })).await?;
+    stage.poison_with("no envelope".to_owned()).await?;
     stage.recovered().await?;
     stage.database(Mode::Cut);
     let poison = stage.poison_count();
@@ -62,7 +68,7 @@ pub(super) async fn poison(context: &Context, name: &'static str) -> anyhow::Res
             put_back.whole += report.whole;
             put_back.left = put_back.left.max(report.left);
         }
-        // The envelope with a NUL looks good, goes back, and is given up again.
+        // The envelope of another map looks good, goes back, and is given up again.
         if put_back.whole - before <= 1 {
             break;
         }
