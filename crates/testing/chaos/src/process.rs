@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStderr, Command};
@@ -170,8 +170,30 @@ impl Process {
     /// # Errors
     /// When the process is gone.
     pub fn peak_memory(&self) -> anyhow::Result<u64> {
+        self.size("VmHWM:")
+    }
+
+    /// The size of its data, which is what [`Process::limit_data`] limits.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn data_size(&self) -> anyhow::Result<u64> {
+        self.size("VmData:")
+    }
+
+    /// Its data may grow to so many bytes from now on.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn limit_data(&self, bytes: u64) -> anyhow::Result<()> {
+        let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
+        prlimit(Some(self.pid), Resource::Data, limit).context("its memory cannot be limited")?;
+        Ok(())
+    }
+
+    fn size(&self, what: &str) -> anyhow::Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+        let line = status.lines().find_map(|line| line.strip_prefix(what)).with_context(|| format!("no {what}"))?;
         let kilobytes: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
         Ok(kilobytes * 1_024)
     }

@@ -1,5 +1,7 @@
 //! Runners that stand still, whose clock is wrong, whose disk is full, and whose memory is short.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,7 +12,8 @@ use tokio::time::Instant;
 use crate::proxy::Mode;
 use crate::report::Outcome;
 use crate::scale::Context;
-use crate::stage::{Setup, Stage};
+use crate::stage::{Runner, Setup, Stage};
+use crate::wait::eventually;
 
 /// A runner stands still for longer than its leases last, loses them to the other, and wakes up.
 pub(super) async fn frozen_holder(context: &Context, name: &'static str) -> anyhow::Result<Outcome> {
@@ -59,41 +62,81 @@ pub(super) async fn clock_skew(context: &Context, name: &'static str) -> anyhow:
     stage.traffic();
     stage.recovered().await?;
     stage.hold(stage.span(60, 2)).await;
+    let skews: Vec<_> = stage.runners.iter().map(Runner::minutes_ahead).collect();
     // A hand-over between clocks twenty minutes apart.
     stage.runners[0].kill().await?;
     stage.runners[0].start()?;
     let recovery = stage.recovered().await?;
-    stage.settle(Some(recovery)).await
+    let outcome = stage.settle(Some(recovery)).await?;
+    let skewed = matches!(skews[..], [Some(ahead), Some(behind)] if ahead >= 9 && behind <= -9);
+    Ok(outcome
+        .noting(format!("minutes ahead: {skews:?}"))
+        .asserting(skewed, || format!("the runners' clocks are {skews:?} minutes ahead")))
 }
 
-/// A runner may have little memory, its journal little room, and SQS is away.
+/// A runner may have hardly more memory than on a quiet day, its journal little room, and SQS is away: it stops reading.
 pub(super) async fn memory_limit(context: &Context, name: &'static str) -> anyhow::Result<Outcome> {
-    const LIMIT: u64 = 192 * 1_024 * 1_024;
     let full = context.scale.poison_everywhere;
-    let room: u64 = if full { 16 * 1_024 * 1_024 } else { 64 * 1_024 };
+    let room: u64 = if full { 4 * 1_024 * 1_024 } else { 16 * 1_024 };
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52 bytes")]
+    let full_at = room as f64 * 0.75;
     let setup = Setup {
-        wrapper: ["prlimit", &format!("--data={LIMIT}"), "--"].map(str::to_owned).to_vec(),
         environment: vec![("RUNNER_JOURNAL_MAX_BYTES".to_owned(), room.to_string())],
         ..Setup::new(name, context)
     };
     let mut stage = Stage::set(context, setup).await?;
     stage.traffic();
     stage.recovered().await?;
-    stage.sqs(Mode::Cut);
-    stage.hold(stage.span(120, 6)).await;
-    let mut peak = 0;
+    let mut limits = Vec::new();
     for runner in &mut stage.runners {
-        ensure!(runner.process()?.is_alive(), "a runner ended for want of memory: {}", runner.words());
-        peak = peak.max(runner.process()?.peak_memory()?);
+        let limit = runner.process()?.data_size()? * 3 / 2;
+        runner.process()?.limit_data(limit)?;
+        limits.push(limit);
     }
+    stage.sqs(Mode::Cut);
+    for runner in 0..stage.runners.len() {
+        // What is left has no room for another envelope.
+        metric(&mut stage, runner, "journal_bytes", |bytes| bytes >= full_at).await?;
+    }
+    unread(&stage).await?;
+    stage.hold(stage.span(60, 0)).await;
     stage.sqs(Mode::Pass);
     let recovery = stage.recovered().await?;
-    for runner in &mut stage.runners {
+    let mut peaks = Vec::new();
+    for (runner, limit) in stage.runners.iter_mut().zip(limits) {
         ensure!(runner.process()?.is_alive(), "a runner ended for want of memory: {}", runner.words());
-        peak = peak.max(runner.process()?.peak_memory()?);
+        let process = runner.process()?;
+        let (data, peak) = (process.data_size()?, process.peak_memory()?);
+        peaks.push(format!("{:.1} of {:.1} MB of data, {} MB in all", mb(data), mb(limit), peak / 1_000_000));
     }
     let outcome = stage.settle(Some(recovery)).await?;
-    Ok(outcome.noting(format!("{} MB at most", peak / 1_000_000)))
+    Ok(outcome.noting(peaks.join(" and ")))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for people to read")]
+fn mb(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
+
+/// Waits until a shard has not read for some heartbeats what Discord sends it, whether it is still connected or not.
+async fn unread(stage: &Stage) -> anyhow::Result<()> {
+    const HEARTBEATS: Duration = Duration::from_secs(6);
+    let seen = RefCell::new(BTreeMap::<String, (u64, u64, Instant)>::new());
+    eventually("a shard to stop reading", stage.scale.patience + stage.span(120, 0), || async {
+        let now = Instant::now();
+        let mut seen = seen.borrow_mut();
+        for session in stage.double.gateway().sessions() {
+            let entry = seen.entry(session.session_id).or_insert((session.confirmed, session.sequence, now));
+            if entry.0 != session.confirmed {
+                *entry = (session.confirmed, session.sequence, now);
+            }
+            if session.sequence > entry.1 && now - entry.2 >= HEARTBEATS {
+                return Ok(Some(()));
+            }
+        }
+        Ok(None)
+    })
+    .await
 }
 
 /// A runner's disk is full: it says so, waits, and goes on when there is room, with nothing torn.

@@ -1,8 +1,10 @@
 //! One of the stage's runners, with what it is started from and the proxies in front of what it needs.
 
 use std::path::PathBuf;
+use std::time::UNIX_EPOCH;
 
 use anyhow::Context as _;
+use guildhall_domain::Timestamp;
 use rustix::process::Signal;
 
 use crate::process::{Process, Recipe};
@@ -82,6 +84,18 @@ impl Runner {
     /// When it does not run.
     pub fn signal(&mut self, signal: Signal) -> anyhow::Result<()> {
         self.process()?.signal(signal)
+    }
+
+    /// How many minutes its clock is ahead of ours: its log's last line says when it was written, and so does the file.
+    pub fn minutes_ahead(&self) -> Option<i64> {
+        let line = crate::process::last_words(&self.recipe.log, 1);
+        let line: serde_json::Value = serde_json::from_str(&line).ok()?;
+        let said = Timestamp::parse_rfc3339(line["timestamp"].as_str()?)?;
+        let written = std::fs::metadata(&self.recipe.log).ok()?.modified().ok()?;
+        let written = written.duration_since(UNIX_EPOCH).ok()?.as_millis();
+        let ahead = said.millis_since(Timestamp::from_millis(i64::try_from(written).ok()?));
+        // To the nearest minute: the line was a moment on its way to the file.
+        Some((ahead + 30_000).div_euclid(60_000))
     }
 
     /// What it said last.
