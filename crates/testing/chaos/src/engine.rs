@@ -9,7 +9,7 @@ use tokio::process::Command;
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::Instant;
 
-use crate::faults::{ALL, Fault};
+use crate::faults::{ALL, Fault, LONG};
 use crate::report::Row;
 use crate::scale::{Binaries, Context};
 
@@ -31,9 +31,12 @@ pub async fn run(context: &Context, faults: Vec<Fault>, each: impl FnMut(&Row)) 
     LocalSet::new().run_until(stage_all(context, faults, each)).await
 }
 
-async fn stage_all(context: &Context, faults: Vec<Fault>, mut each: impl FnMut(&Row)) -> Vec<Row> {
+async fn stage_all(context: &Context, mut faults: Vec<Fault>, mut each: impl FnMut(&Row)) -> Vec<Row> {
     let order: Vec<_> = faults.iter().map(|fault| fault.name).collect();
     let context = Arc::new(context.clone());
+    if context.scale.side_by_side > 1 {
+        faults.sort_by_key(|fault| LONG.iter().position(|name| *name == fault.name).unwrap_or(LONG.len()));
+    }
     let mut waiting = VecDeque::from(faults);
     let mut running = JoinSet::new();
     let mut rows = Vec::new();

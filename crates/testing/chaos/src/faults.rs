@@ -64,6 +64,9 @@ faults! {
     "resharding" => resharding::resharding,
 }
 
+/// What mostly waits, longest first: beside others, it begins before them.
+pub const LONG: [&str; 3] = ["resharding", "identify-budget", "poison"];
+
 /// Chance, the same for the same seed and fault.
 fn chance(context: &Context, name: &str) -> StdRng {
     let mut hasher = DefaultHasher::new();
