@@ -172,11 +172,26 @@ impl Lease {
     /// When the table cannot be written; the lease may expire then.
     pub async fn renew(&self) -> Result<(), TableError> {
         // Whoever writes a session renews the lease by it, and may take long: the other leases do not wait for that.
-        let Ok(mut held) = self.held.try_lock() else { return Ok(()) };
+        match self.held.try_lock() {
+            Ok(mut held) => self.write(&mut held).await,
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Whether the lease is held, as the table says now.
+    ///
+    /// # Errors
+    /// When the table cannot be written.
+    pub async fn prove(&self) -> Result<bool, TableError> {
+        self.write(&mut *self.held.lock().await).await?;
+        Ok(!self.is_lost())
+    }
+
+    async fn write(&self, held: &mut Held) -> Result<(), TableError> {
         if self.state.borrow().lost {
             return Ok(());
         }
-        self.refresh(&mut held);
+        self.refresh(held);
         let (began, standstills) = self.begin();
         match self.table.renew(self.shard, &self.holder, held.session.as_ref()).await? {
             Written::Done => self.renewed(began, standstills),

@@ -14,18 +14,20 @@ pub mod align;
 mod decide;
 pub mod keeper;
 pub mod record;
+mod side;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use guildhall_domain::{GuildId, ShardId};
-use guildhall_wire::{CoverageGap, Event};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use align::{Trace, Track, Which};
+use align::{Track, Which};
 use record::Record;
+pub use side::Side;
 
 /// How long things may take while guilds are cut over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,8 +50,9 @@ impl Timing {
 struct Stream {
     session: Option<Arc<str>>,
     read: u64,
-    /// Nothing is left to be replayed on this connection.
+    /// The session flows on this connection; a replay may still be going on.
     live: bool,
+    /// Since when nothing is left to be replayed: nothing waited behind the last word that ends a replay.
     live_since: Option<Instant>,
     /// Guilds that the session has yet to introduce, and until when that is waited for.
     introducing: Option<HashSet<GuildId>>,
@@ -73,6 +76,16 @@ struct Tracked {
     active_at: Instant,
 }
 
+/// All streams flow.
+#[derive(Clone, Copy)]
+struct Together {
+    since: Instant,
+    /// The last round, when all of them had shown in it that they do.
+    proven_at: Option<Instant>,
+    /// For how long they have shown it.
+    proven: Duration,
+}
+
 struct State {
     /// `None` until the cut-over of this shard has begun.
     record: Option<Record>,
@@ -83,8 +96,8 @@ struct State {
     new: BTreeMap<u32, Stream>,
     tracks: HashMap<GuildId, Tracked>,
     round: u64,
-    /// Since when all streams have been live.
-    together: Option<Instant>,
+    /// While all streams have been live.
+    together: Option<Together>,
     /// When the old session was stopped for the guilds left over.
     stopped: Option<Instant>,
 }
@@ -96,6 +109,8 @@ pub struct Cutover {
     timing: Timing,
     state: Mutex<State>,
     held: watch::Sender<Hold>,
+    /// The record is finished: nothing is decided on the new sessions' events any longer.
+    over: AtomicBool,
     rounds: watch::Sender<u64>,
 }
 
@@ -134,6 +149,7 @@ impl Cutover {
             state: Mutex::new(state),
             // Until the record is known.
             held: watch::Sender::new(Hold::On),
+            over: AtomicBool::new(false),
             rounds: watch::Sender::new(0),
         })
     }
@@ -157,10 +173,28 @@ impl Cutover {
             .is_some_and(|record| state.old.live || record.is_complete() || (state.old_lost && !state.untouched))
     }
 
-    /// Whether the new sessions begin where the old one was lost, with nothing between them to compare.
-    pub fn is_replaced(&self) -> bool {
-        let state = self.lock();
-        state.old_lost && state.untouched && state.record.as_ref().is_some_and(Record::is_complete)
+    /// Whether a session of this new shard begins where the old one was lost, with nothing between them to compare, and
+    /// has to tell of that loss. The record says so to every holder, however far the one before has come.
+    pub fn is_replaced(&self, shard: u32) -> bool {
+        self.lock().record.as_ref().is_some_and(|record| record.is_replaced(shard))
+    }
+
+    /// The session that the guilds are cut over from.
+    pub fn old_session(&self) -> Option<Arc<str>> {
+        self.lock().record.as_ref().map(|record| record.old_session.clone())
+    }
+
+    /// Discord closed the old shard for good: its session, which reached up to here as far as is known, is lost.
+    pub fn close(&self, session: Option<(Arc<str>, u64)>) {
+        let mut state = self.lock();
+        state.old.live = false;
+        if let (None, Some((session, read))) = (&state.old.session, session) {
+            state.old.session = Some(session);
+            state.old.read = read;
+        }
+        if !std::mem::replace(&mut state.old_lost, true) {
+            tracing::error!(shard = %self.shard, "the old shard was closed for good while guilds are cut over");
+        }
     }
 
     /// This runner gives the shard up.
@@ -176,205 +210,6 @@ impl Cutover {
 
 /// What a shard's reader needs of the cut-over it takes part in; set while it runs, or before.
 pub type Attached = Arc<OnceLock<Arc<Side>>>;
-
-/// One reader's end of a cut-over.
-pub struct Side {
-    cutover: Arc<Cutover>,
-    /// The new shard; `None` for the old one.
-    new: Option<u32>,
-}
-
-impl Side {
-    /// The end of the old shard.
-    pub fn old(cutover: &Arc<Cutover>) -> Arc<Self> {
-        Arc::new(Self { cutover: cutover.clone(), new: None })
-    }
-
-    /// The end of a new shard.
-    pub fn new(cutover: &Arc<Cutover>, shard: u32) -> Arc<Self> {
-        Arc::new(Self { cutover: cutover.clone(), new: Some(shard) })
-    }
-
-    fn with<T>(&self, change: impl FnOnce(&mut State, Which) -> T) -> T {
-        let which = if self.new.is_some() { Which::New } else { Which::Old };
-        change(&mut self.cutover.lock(), which)
-    }
-
-    fn stream<'a>(&self, state: &'a mut State) -> &'a mut Stream {
-        match self.new {
-            None => &mut state.old,
-            Some(shard) => state.new.entry(shard).or_default(),
-        }
-    }
-
-    /// The reader reads this session from `read` on. `guilds` are those it has yet to introduce; `None` when that is not
-    /// known, because it began before, and then only time tells that it has.
-    pub fn session(&self, session: &Arc<str>, read: u64, guilds: Option<HashSet<GuildId>>, age: Duration) {
-        let introduced_by = Instant::now() + self.cutover.timing.introduction().saturating_sub(age);
-        self.with(|state, which| {
-            let stream = self.stream(state);
-            let other = stream.session.as_ref() != Some(session);
-            if other {
-                *stream = Stream {
-                    session: Some(session.clone()),
-                    introduced_by: Some(introduced_by),
-                    introducing: guilds,
-                    ..Stream::default()
-                };
-            }
-            self.stream(state).read = read;
-            if which == Which::New && !state.record.as_ref().is_some_and(Record::is_complete) {
-                state.untouched = false;
-            }
-            if which == Which::Old && state.record.as_ref().is_some_and(|record| record.old_session != *session) {
-                state.old_lost = true;
-            }
-            if other {
-                let (target, shard) = (self.cutover.target, self.new);
-                for (guild, tracked) in &mut state.tracks {
-                    if shard.is_none_or(|shard| ShardId::for_guild(*guild, target).id == shard) {
-                        tracked.track.forget(which);
-                    }
-                }
-            }
-        });
-    }
-
-    /// Whether everything that was missed has been replayed.
-    pub fn live(&self, live: bool) {
-        self.with(|state, _| {
-            let stream = self.stream(state);
-            if stream.live != live {
-                stream.live = live;
-                stream.live_since = live.then(Instant::now);
-                stream.fresh_at = None;
-                stream.drained = None;
-                state.together = None;
-            }
-        });
-    }
-
-    /// A frame was read: keeps of its events those that this session counts. Waits while a cut is being written; `false`
-    /// when nobody will know whether it was, and the frame must be left to the next holder.
-    pub async fn frame(&self, session: &str, seq: u64, events: &mut Vec<Event>) -> bool {
-        while !self.try_frame(session, seq, events) {
-            let mut held = self.cutover.held.subscribe();
-            // The sender lives in the cut-over, so the channel cannot close.
-            if held.wait_for(|held| !self.is_held(*held)).await.is_ok_and(|held| *held == Hold::ForGood) {
-                return false;
-            }
-        }
-        true
-    }
-
-    fn is_held(&self, held: Hold) -> bool {
-        match held {
-            Hold::Off | Hold::ForGood => false,
-            Hold::On => true,
-            Hold::One(which, _) => (which == Which::New) == self.new.is_some(),
-        }
-    }
-
-    fn try_frame(&self, session: &str, seq: u64, events: &mut Vec<Event>) -> bool {
-        self.with(|state, which| {
-            // Under the lock, so that no decision is taken between this and the note below.
-            let held = *self.cutover.held.borrow();
-            if held == Hold::ForGood || self.is_held(held) {
-                return false;
-            }
-            let stream = self.stream(state);
-            stream.read = seq;
-            if let Some(trace) = Trace::of(events) {
-                if let Some(guilds) = &mut stream.introducing {
-                    guilds.remove(&trace.guild);
-                }
-                let now = Instant::now();
-                let tracked = state
-                    .tracks
-                    .entry(trace.guild)
-                    .or_insert_with(|| Tracked { track: Track::default(), active_at: now });
-                // A session introducing its guilds is nothing that happened in them.
-                if !(which == Which::New && trace.introduces()) {
-                    tracked.active_at = now;
-                }
-                tracked.track.note(which, &trace);
-                // It has caught up: nothing more is read until the cut is decided.
-                if held == Hold::One(which.other(), trace.guild) && tracked.track.is_aligned() {
-                    self.cutover.turn(Hold::On);
-                }
-            }
-            if let Some(record) = &state.record {
-                events.retain(|event| match self.new {
-                    None => record.forwards_old(session, event.guild, event.seq),
-                    Some(shard) => record.forwards_new(shard, session, event.guild, event.seq),
-                });
-            }
-            true
-        })
-    }
-
-    /// Nothing waits to be read.
-    pub fn drained(&self) {
-        self.with(|state, _| {
-            let round = state.round;
-            let stream = self.stream(state);
-            stream.drained = Some(round);
-        });
-    }
-
-    /// Something has arrived, after it was waited for or not.
-    pub fn arrived(&self, waited: bool) {
-        self.with(|state, _| {
-            let stream = self.stream(state);
-            if waited {
-                stream.fresh_at = Some(Instant::now());
-            }
-            stream.drained = None;
-        });
-    }
-
-    /// A receiver that changes whenever the reader is asked whether something waits to be read.
-    pub fn rounds(&self) -> watch::Receiver<u64> {
-        self.cutover.rounds.subscribe()
-    }
-
-    /// Called when the session is lost: whether the shard goes without another one.
-    pub fn gives_up(&self) -> bool {
-        self.new.is_none()
-            && self.with(|state, _| {
-                let gives_up = state.record.is_some();
-                if gives_up && !state.old_lost {
-                    state.old_lost = true;
-                    tracing::error!(shard = %self.cutover.shard, "the old session was lost while guilds are cut over");
-                }
-                gives_up
-            })
-    }
-
-    /// Whether the reader's session is to be closed for good when it is told to stop.
-    pub fn is_retired(&self) -> bool {
-        self.new.is_none() && self.cutover.is_finished()
-    }
-
-    /// The gap that this shard has to report, once.
-    pub fn gap(&self) -> Option<CoverageGap> {
-        let shard = self.new?;
-        self.with(|state, _| {
-            let record = state.record.as_ref()?;
-            let gap = decide::gap(record, shard)?;
-            let stream = state.new.get_mut(&shard)?;
-            (stream.session.is_some() && stream.gap_sent.is_none()).then(|| {
-                stream.gap_sent = Some(Vec::new());
-                gap
-            })
-        })
-    }
-
-    /// The gap travels in these envelopes.
-    pub fn gap_sent(&self, envelopes: Vec<i64>) {
-        self.with(|state, _| self.stream(state).gap_sent = Some(envelopes));
-    }
-}
 
 #[cfg(test)]
 mod tests;

@@ -357,11 +357,11 @@ impl<'a> Reader<'a> {
 
     /// A replay ends with RESUMED, and may contain the RESUMED of earlier connections.
     fn resumed(&mut self) {
+        self.live(true);
         if self.resumed {
             return;
         }
         self.resumed = true;
-        self.live(true);
         self.dial.receiving(Instant::now());
         metrics::counter!("resumes_total").increment(1);
         tracing::info!(shard = %self.lease.shard(), "resumed");

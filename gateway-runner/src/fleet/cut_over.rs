@@ -11,7 +11,7 @@ use guildhall_domain::ShardId;
 use tokio_util::sync::CancellationToken;
 
 use super::Fleet;
-use crate::lease::{Pin, Seen, Sweep, Written};
+use crate::lease::{Pin, Seen, SessionRecord, Sweep, Written};
 use crate::reshard::keeper::Keeper;
 use crate::reshard::{Attached, Cutover, Side};
 use crate::shard::Deps;
@@ -184,21 +184,33 @@ impl Fleet {
             if stop.is_cancelled() {
                 return;
             }
+            let former = if cutover.is_replaced(shard.id) {
+                // The new session, when there is none yet, reports the loss of the old one.
+                let Some(former) = self.replaced(old, &cutover).await else { continue };
+                former
+            } else {
+                Vec::new()
+            };
             let Some(lease) = self.lease(shard, seen.as_ref()).await else { return };
             let Some(lease) = lease else { continue };
-            let mut deps = deps.clone();
-            if cutover.is_replaced()
-                && let Some(old_lease) = self.leases.get(old)
-                && let Some(session) = old_lease.session().await
-            {
-                // The new session reports the loss of the old one.
-                let sharding = Sharding { former: vec![(old, session)], ..deps.sharding.clone() };
-                deps = Arc::new(Deps { sharding, ..Deps::clone(&deps) });
-            }
+            let sharding = Sharding { former, ..deps.sharding.clone() };
+            let deps = Arc::new(Deps { sharding, ..Deps::clone(&deps) });
             let attached = Attached::default();
             let _first = attached.set(Side::new(&cutover, shard.id)).is_ok();
             self.start(deps, lease, attached);
         }
+    }
+
+    /// The session that was lost before there was any of the new set, when there ever was one; `None` when it is not
+    /// known, and nothing may begin.
+    async fn replaced(&self, old: ShardId, cutover: &Cutover) -> Option<Vec<(ShardId, SessionRecord)>> {
+        let lost = cutover.old_session()?;
+        if lost.is_empty() {
+            return Some(Vec::new());
+        }
+        let mut session = self.leases.get(old)?.session().await?;
+        session.accepted.at = session.counted_until(&lost);
+        Some(vec![(old, session)])
     }
 
     /// Whether the budget of IDENTIFYs has room for the rest of the new set.

@@ -34,6 +34,14 @@ pub struct SessionRecord {
     pub gaps: Vec<CoverageGap>,
 }
 
+impl SessionRecord {
+    /// Up to when events of `session` are counted, or told to be missing: this one, or one that this one replaced, of
+    /// whose loss it tells itself.
+    pub(crate) fn counted_until(&self, session: &str) -> Timestamp {
+        if *self.session_id == *session { self.accepted.at } else { self.started }
+    }
+}
+
 /// The gauges of a shard, as they were handed over.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct GaugeRecord {

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::align::Which;
 use super::record::{Cut, Gap, Position, Record, Rest};
-use super::{Cutover, State, Stream};
+use super::{Cutover, State, Stream, Together};
 
 /// An event's own time may be a little before that of another one that arrived earlier.
 const REORDERING_MILLIS: i64 = 2_000;
@@ -42,23 +42,26 @@ impl Cutover {
                 if !state.are_together(now, self.timing.quiet) {
                     return None;
                 }
-                let together = *state.together.get_or_insert(now);
+                let together = state.flow_together(now);
                 let (cuts, left) = self.ready(&state, &record, now);
                 let mut next = record;
                 next.cuts.extend(cuts);
-                if left.is_empty() && state.is_proven(together + self.timing.quiet) {
+                if left.is_empty() && state.is_proven(together.since + self.timing.quiet) {
                     next.rest = Some(Rest { after: state.old.read, before: state.positions(), gap: None });
                     return Some(next);
                 }
-                if together + self.timing.force <= now && !left.is_empty() {
-                    let shards = left.iter().map(|guild| ShardId::for_guild(*guild, self.target).id).collect();
+                if together.proven >= self.timing.force && together.proven_at == Some(now) && !left.is_empty() {
+                    // Whoever was silent until now may speak while the old session no longer counts, on any of them.
+                    let shards = state.new.keys().copied().collect();
+                    let flowed = state.old.fresh_at.map_or(0, |at| now.saturating_duration_since(at).as_millis());
+                    let from = wall.plus_millis(-i64::try_from(flowed).unwrap_or(i64::MAX));
                     tracing::warn!(
                         shard = %self.shard,
                         guilds = left.len(),
                         "nothing tells where these guilds' two streams meet; they are cut with a gap"
                     );
                     state.stopped = Some(now);
-                    return Some(state.stop(next, wall, false, shards));
+                    return Some(state.stop(next, from, false, shards));
                 }
                 (next.cuts.len() > state.record.as_ref().map_or(0, |record| record.cuts.len())).then_some(next)
             }
@@ -128,6 +131,17 @@ impl State {
         together
     }
 
+    /// All streams flow: since when, and for how long each has shown in every round that it does.
+    fn flow_together(&mut self, now: Instant) -> Together {
+        let mut together = self.together.unwrap_or(Together { since: now, proven_at: None, proven: Duration::ZERO });
+        let proven = self.is_proven(together.since);
+        if let Some(before) = together.proven_at.filter(|_| proven) {
+            together.proven += now.saturating_duration_since(before);
+        }
+        together.proven_at = proven.then_some(now);
+        *self.together.insert(together)
+    }
+
     /// Whether all connections were alive at some time after `since` and hold nothing that waits to be read.
     fn is_proven(&self, since: Instant) -> bool {
         self.old.is_proven(since, self.round) && self.new.values().all(|stream| stream.is_proven(since, self.round))
@@ -140,8 +154,10 @@ impl State {
     /// A record that is complete, but whose old session was lost before all that it was to count could be replayed.
     fn lost_late(&self, mut record: Record, wall: Timestamp, safe: Option<Timestamp>) -> Option<Record> {
         let known = record.rest.as_ref()?.gap.as_ref().is_some_and(|gap| gap.lost);
-        let is_late = self.old_lost && !self.untouched && self.old.read < record.last_old();
-        if !is_late || known || record.finished {
+        let is_late = self.old_lost && self.old.read < record.last_old();
+        // Sessions that replace the lost one tell of it themselves.
+        let is_told = known || self.new.keys().any(|shard| record.is_replaced(*shard));
+        if !is_late || is_told || record.finished {
             return None;
         }
         let from = safe.unwrap_or(wall).plus_millis(-REORDERING_MILLIS);
@@ -162,8 +178,8 @@ impl Stream {
         Some(Position { session: self.session.clone()?, seq: self.read })
     }
 
-    /// Whether a replay must be over: what it brings comes all at once, and the word that ends one may also be one of an
-    /// earlier connection's that is replayed.
+    /// Whether a replay must be over: the word that ends one may also be an earlier connection's that is replayed, and
+    /// nothing may wait behind it for a moment.
     fn is_settled(&self, now: Instant, quiet: Duration) -> bool {
         self.live && self.live_since.is_some_and(|since| since + quiet <= now)
     }

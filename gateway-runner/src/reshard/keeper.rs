@@ -1,27 +1,31 @@
 //! The task that cuts the guilds of one old shard over: it decides, writes down, and sees the old session off.
 //!
 //! **Invariant:** the record is claimed, on the condition of its version, before it is obeyed, so that whoever held the
-//! shard before can write to it no longer.
+//! shard before can write to it no longer; who claims it proves the lease before the write and behind it.
 //! **Invariant:** while the outcome of a write is unknown, its streams stand still.
 //! **Invariant:** the old session is given up only when SQS has accepted everything up to the cuts, of all sessions, and
 //! the table says so.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use guildhall_domain::{Clock, ShardId};
+use guildhall_domain::{Clock, ShardId, Timestamp};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::record::Record;
 use super::{Cutover, Hold, decide};
-use crate::lease::{Lease, Leases, Lost, Table, Written};
+use crate::lease::{Lease, Leases, Table, Written};
 use crate::watermark::Watermarks;
 
 /// How long one stream waits for the other.
 const MEETING: Duration = Duration::from_millis(500);
 /// How long to wait before the table is asked again.
 const PAUSE: Duration = Duration::from_millis(250);
+
+/// Someone else wrote to the record.
+struct Stolen;
 
 /// What the task needs.
 pub struct Keeper {
@@ -50,23 +54,41 @@ impl Keeper {
     pub async fn run(self) {
         tokio::select! {
             () = self.lease.lost() => {}
-            lost = self.work() => match lost {
-                // Someone else claimed the record: the lease is his, and the renewal is about to say so.
-                Err(Lost) => self.lease.lost().await,
-                Ok(never) => match never {},
-            },
+            never = self.work() => match never {},
         }
     }
 
-    async fn work(&self) -> Result<std::convert::Infallible, Lost> {
-        let (mut record, mut version) = self.claim().await;
+    async fn work(&self) -> std::convert::Infallible {
+        // Whoever held the shard before may have written late: it is the lease that decides, and the claim proves it.
+        let record = loop {
+            let (record, version) = self.claim().await;
+            match self.cut(record, version).await {
+                Ok(record) => break record,
+                Err(Stolen) => {
+                    tracing::warn!(shard = %self.lease.shard(), "another runner wrote to the record of cuts");
+                }
+            }
+        };
+        while let Err(error) = self.table.finish(self.lease.shard(), &self.holder, self.generation).await {
+            tracing::error!(shard = %self.lease.shard(), error = %error, "the end of a cut-over cannot be recorded");
+            tokio::time::sleep(PAUSE).await;
+        }
+        tracing::info!(shard = %self.lease.shard(), guilds = record.cuts.len(), "all guilds are the new shards'");
+        metrics::counter!("reshard_finished_total").increment(1);
+        self.old.cancel();
+        std::future::pending().await
+    }
+
+    /// Cuts until all is cut and safe.
+    async fn cut(&self, mut record: Record, mut version: u64) -> Result<Record, Stolen> {
         let every = (self.cutover.timing.quiet / 10).clamp(Duration::from_millis(50), Duration::from_millis(500));
         let mut tick = tokio::time::interval(every);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !record.finished {
             tick.tick().await;
             self.cutover.meet().await;
-            let safe = self.marks.mark(&record.old_session).map(|mark| mark.at);
+            self.look_for_the_old_shard().await;
+            let safe = self.safe(&record).await;
             let next = self.cutover.hold(|| self.cutover.decide(Instant::now(), self.clock.now(), safe));
             if let Some(next) = next {
                 record = self.write(next, &mut version).await?;
@@ -77,14 +99,23 @@ impl Keeper {
             }
             self.cutover.ask();
         }
-        while let Err(error) = self.table.finish(self.lease.shard(), &self.holder, self.generation).await {
-            tracing::error!(shard = %self.lease.shard(), error = %error, "the end of a cut-over cannot be recorded");
-            tokio::time::sleep(PAUSE).await;
+        Ok(record)
+    }
+
+    /// An old shard whose reader has ended before its time was closed for good.
+    async fn look_for_the_old_shard(&self) {
+        if self.old.is_cancelled() && !self.cutover.is_finished() {
+            let session = self.lease.session().await.map(|session| (session.session_id, session.accepted.seq));
+            self.cutover.close(session);
         }
-        tracing::info!(shard = %self.lease.shard(), guilds = record.cuts.len(), "all guilds are the new shards'");
-        metrics::counter!("reshard_finished_total").increment(1);
-        self.old.cancel();
-        std::future::pending().await
+    }
+
+    /// The time up to which the old session's events are surely counted, or another gap tells of them.
+    async fn safe(&self, record: &Record) -> Option<Timestamp> {
+        match self.marks.mark(&record.old_session) {
+            Some(mark) => Some(mark.at),
+            None => self.lease.session().await.map(|session| session.counted_until(&record.old_session)),
+        }
     }
 
     /// Makes the record this runner's.
@@ -97,11 +128,12 @@ impl Keeper {
                     self.cutover.apply(record.clone());
                     return (record, version);
                 }
-                // There is no session yet, or someone else was first.
+                // There is no session yet, someone else was first, or the lease is lost, of which the caller learns.
                 Ok(None) => {}
                 Err(error) => tracing::error!(shard = %shard, error = %error, "the record of cuts cannot be claimed"),
             }
             tokio::time::sleep(PAUSE).await;
+            self.look_for_the_old_shard().await;
         }
     }
 
@@ -118,17 +150,25 @@ impl Keeper {
             }
             None => {
                 let session = self.lease.session().await.filter(|session| session.generation + 1 == self.generation);
-                session.map(|session| Record::new(session.session_id))
+                // Closed before there ever was one, it has nothing to be lost.
+                let none = || self.old.is_cancelled().then(|| "".into());
+                session.map(|session| session.session_id).or_else(none).map(Record::new)
             }
         };
         let Some(record) = record else { return Ok(None) };
         let seen = found.map(|found| found.version);
+        // The record may be the next holder's already.
+        if !self.lease.prove().await? {
+            return Ok(None);
+        }
         let written = self.table.put_cuts(shard, self.generation, seen, &self.holder, record.encode()).await?;
-        Ok((written == Written::Done).then(|| (record, seen.unwrap_or(0) + 1)))
+        // And the write may have taken long: it is obeyed only by who still holds the lease behind it.
+        let is_claimed = written == Written::Done && self.lease.prove().await?;
+        Ok(is_claimed.then(|| (record, seen.unwrap_or(0) + 1)))
     }
 
     /// Writes the record; returns once it is known to be written.
-    async fn write(&self, record: Record, version: &mut u64) -> Result<Record, Lost> {
+    async fn write(&self, record: Record, version: &mut u64) -> Result<Record, Stolen> {
         let (shard, began) = (self.lease.shard(), Instant::now());
         let data = record.encode();
         loop {
@@ -141,7 +181,7 @@ impl Keeper {
             };
             match read {
                 Ok(Some(found)) if found.version == *version + 1 && found.holder == *self.holder => break,
-                Ok(_) => return Err(Lost),
+                Ok(_) => return Err(Stolen),
                 Err(error) => {
                     tracing::error!(shard = %shard, error = %error, "cuts cannot be written; their shards' events wait");
                     tokio::time::sleep(PAUSE).await;
@@ -156,8 +196,9 @@ impl Keeper {
     /// Whether the table says that SQS has everything up to the cuts.
     async fn is_safe(&self, record: &Record) -> bool {
         let Some(upto) = self.cutover.is_read(&self.marks) else { return false };
-        if !self.marks.is_safe(&record.old_session, upto) || !is_recorded(&self.lease, &record.old_session, upto).await
-        {
+        let old = &record.old_session;
+        let is_old_safe = || async { self.marks.is_safe(old, upto) && is_recorded(&self.lease, old, upto).await };
+        if !old.is_empty() && !is_old_safe().await {
             return false;
         }
         for id in Cutover::successors(self.lease.shard(), self.cutover.target) {
@@ -220,7 +261,11 @@ impl Cutover {
             if state.record.as_ref().and_then(gap) != gap(&record) {
                 state.new.values_mut().for_each(|stream| stream.gap_sent = None);
             }
-            state.tracks.retain(|guild, _| !record.cuts.contains_key(guild));
+            state.tracks.retain(|guild, _| record.is_open(*guild));
+            state.tracks.shrink_to_fit();
+            // Begun before the record was known here, another session counts nothing.
+            state.old_lost |= state.old.session.as_ref().is_some_and(|session| *session != record.old_session);
+            self.over.store(record.finished, Ordering::Relaxed);
             metrics::gauge!("reshard_guilds_cut", "shard" => self.shard.to_string())
                 .set(f64::from(u32::try_from(record.cuts.len()).unwrap_or(u32::MAX)));
             state.record = Some(record);
@@ -249,6 +294,7 @@ impl Cutover {
             decide::gap(record, *shard).is_none() || stream.gap_sent.as_ref().is_some_and(accepted)
         });
         let upto = if state.old_lost { record.last_old().min(state.old.read) } else { record.last_old() };
-        (done && state.old.session.is_some() && state.old.read >= upto).then_some(upto)
+        let is_known = state.old_lost || state.old.session.is_some();
+        (done && is_known && state.old.read >= upto).then_some(upto)
     }
 }

@@ -96,6 +96,17 @@ impl Record {
         before.is_some_and(|before| *before.session != *session || seq > before.seq)
     }
 
+    /// Whether a guild's cut is yet to be found.
+    pub fn is_open(&self, guild: GuildId) -> bool {
+        self.rest.is_none() && !self.cuts.contains_key(&guild)
+    }
+
+    /// Whether the new shard's session begins where the old one was lost, before there was any of the new set.
+    pub fn is_replaced(&self, shard: u32) -> bool {
+        let before = self.rest.as_ref().and_then(|rest| rest.before.get(&shard));
+        before.is_some_and(|before| before.session.is_empty())
+    }
+
     /// Whether every guild is cut.
     pub fn is_complete(&self) -> bool {
         self.rest.as_ref().is_some_and(|rest| !rest.before.is_empty())

@@ -1,7 +1,7 @@
 //! One cut-over, with the readers and the table played by the test.
 
 use guildhall_domain::{ChannelId, EventKind, Timestamp, UserId};
-use guildhall_wire::EventBody;
+use guildhall_wire::{Event, EventBody};
 
 use super::*;
 
@@ -35,7 +35,9 @@ impl Play {
             side.session(&name.into(), 0, Some(HashSet::new()), Duration::ZERO);
             side.live(true);
         }
-        Self { cutover, old, new, seqs: [100, 0, 0] }
+        let play = Self { cutover, old, new, seqs: [100, 0, 0] };
+        play.heartbeats();
+        play
     }
 
     /// An event arrives: whether it is forwarded.
@@ -112,7 +114,9 @@ async fn a_guild_that_never_rests_and_has_no_ids_is_cut_with_a_gap_and_never_twi
             if record.is_complete() {
                 let gap = play.new[0].gap().expect("a gap");
                 assert_eq!((gap.lost_session.as_str(), gap.after_seq), ("old#cut", stopped.expect("stopped before")));
-                assert_eq!((play.new[1].gap(), play.new[0].gap()), (None, None), "nothing of its guilds; told once");
+                let told = play.new[1].gap().map(|gap| gap.after_seq);
+                assert_eq!(told, stopped, "its guilds were stopped too, if they were silent until then");
+                assert_eq!((play.new[1].gap(), play.new[0].gap()), (None, None), "once");
                 play.arrives(0, GUILD, None);
                 assert!(play.arrives(1, GUILD, None));
                 assert!(forwarded[0] + forwarded[1] <= second + 1);
@@ -122,6 +126,69 @@ async fn a_guild_that_never_rests_and_has_no_ids_is_cut_with_a_gap_and_never_twi
         }
     }
     panic!("it is never cut");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_is_over_when_nothing_waits_behind_the_last_word_that_ends_one() {
+    let mut play = Play::begin();
+    play.old.live(false);
+    // The RESUMED of an earlier connection, in the middle of what is replayed.
+    play.old.live(true);
+    tokio::time::advance(TIMING.quiet * 2).await;
+    assert!(play.arrives(0, GUILD, Some(1)) && !play.arrives(1, GUILD, Some(1)));
+    assert_eq!(play.decide(), None, "the replay goes on");
+    play.old.drained();
+    tokio::time::advance(TIMING.quiet / 2).await;
+    play.old.live(true);
+    tokio::time::advance(TIMING.quiet / 2).await;
+    assert_eq!(play.decide(), None, "there was more of it");
+    play.old.drained();
+    tokio::time::advance(TIMING.quiet).await;
+    assert!(play.decide().expect("aligned").cuts.contains_key(&GUILD));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_stands_still_forces_nothing_and_the_gap_begins_where_it_was_last_seen_to_flow() {
+    let mut play = Play::begin();
+    tokio::time::advance(TIMING.quiet).await;
+    assert!(play.arrives(0, GUILD, None));
+    // The old reader waits for the disk.
+    for _ in 0..120 {
+        tokio::time::advance(Duration::from_secs(1)).await;
+        play.arrives(1, GUILD, None);
+        play.cutover.ask();
+        play.new.iter().for_each(|new| new.drained());
+        assert_eq!(play.decide(), None);
+    }
+    play.arrives(0, GUILD, None);
+    play.heartbeats();
+    for second in 1..120 {
+        tokio::time::advance(Duration::from_secs(1)).await;
+        play.arrives(1, GUILD, None);
+        play.cutover.ask();
+        [&play.old, &play.new[0], &play.new[1]].iter().for_each(|side| side.drained());
+        if let Some(record) = play.decide() {
+            let gap = record.rest.and_then(|rest| rest.gap).expect("a gap");
+            assert_eq!((gap.from, gap.after), (Timestamp::from_secs(1_000 - second - 2), 102));
+            return;
+        }
+    }
+    panic!("it is never cut");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guild_that_is_cut_is_no_longer_brought_together() {
+    let mut play = Play::begin();
+    tokio::time::advance(TIMING.quiet).await;
+    play.arrives(0, GUILD, Some(1));
+    play.arrives(1, GUILD, Some(1));
+    assert!(play.decide().expect("aligned").cuts.contains_key(&GUILD));
+    for id in 2..6 {
+        play.arrives(1, GUILD, Some(id));
+    }
+    play.arrives(0, GUILD, Some(2));
+    assert_eq!(play.cutover.busy(), None);
+    assert!(play.cutover.lock().tracks.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -186,6 +253,26 @@ async fn a_taker_that_cannot_replay_up_to_the_cuts_reports_what_is_missing() {
     new.session(&"new-1".into(), 60, None, Duration::ZERO);
     let gap = new.gap().expect("a gap");
     assert_eq!((gap.from, gap.to, gap.after_seq), (Timestamp::from_secs(898), Timestamp::from_secs(1_000), 300));
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_sessions_that_replace_a_lost_one_tell_of_the_loss_whoever_begins_them() {
+    let mut record = Record::new("old".into());
+    let nowhere = [0, 1].map(|shard| (shard, record::Position { session: "".into(), seq: 0 }));
+    record.rest = Some(record::Rest { after: 500, before: nowhere.into(), gap: None });
+    // Another runner began one of them, and died.
+    let cutover = Cutover::new(ShardId { id: 0, count: 1 }, 2, TIMING, false);
+    cutover.apply(record);
+    assert!(cutover.may_begin() && cutover.is_replaced(1), "before the old session is refused here too");
+    let (old, new) = (Side::old(&cutover), Side::new(&cutover, 1));
+    old.session(&"old".into(), 300, None, Duration::ZERO);
+    assert!(old.gives_up());
+    new.session(&"new-1".into(), 1, Some(HashSet::new()), Duration::ZERO);
+    assert!(cutover.is_replaced(0));
+    let decided = cutover.decide(Instant::now(), Timestamp::from_secs(1_000), Some(Timestamp::from_secs(900)));
+    assert_eq!((decided, new.gap()), (None, None), "it is told once");
+    let mut events = vec![event(OTHER, 2, None)];
+    assert!(new.try_frame("new-1", 2, &mut events) && events.len() == 1);
 }
 
 #[tokio::test(start_paused = true)]

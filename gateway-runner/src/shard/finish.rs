@@ -44,9 +44,7 @@ impl Reader<'_> {
             }
             End::Stop => self.hand_over().await,
             _ => {
-                if let Some(batcher) = &self.batcher {
-                    self.deps.marks.retire(&batcher.origin().session_id);
-                }
+                self.retire();
                 Outcome::Lost
             }
         }
@@ -98,7 +96,10 @@ impl Reader<'_> {
             let drained = self.deps.marks.drained(&session);
             let waited = tokio::select! {
                 waited = tokio::time::timeout(self.deps.drain, drained) => waited,
-                () = self.lease.lost() => return Outcome::Lost,
+                () = self.lease.lost() => {
+                    self.retire();
+                    return Outcome::Lost;
+                }
             };
             if waited.is_err() {
                 tracing::warn!(
@@ -111,9 +112,7 @@ impl Reader<'_> {
         if let Err(error) = self.lease.release().await {
             tracing::warn!(shard = %self.lease.shard(), error = %error, "the lease could not be released and will expire");
         }
-        if let Some(batcher) = &self.batcher {
-            self.deps.marks.retire(&batcher.origin().session_id);
-        }
+        self.retire();
         Outcome::HandedOver
     }
 }
