@@ -210,12 +210,16 @@ pub(super) async fn dynamodb_away(context: &Context, name: &'static str) -> anyh
     eventually("the connection to end", stage.scale.patience, || async { Ok(waiting().then_some(())) }).await?;
     stage.hold(stage.span(30, 2)).await;
     let connected = (!waiting()).then(|| stage.words());
+    let refused: Vec<_> = stage.runners.iter().map(|runner| runner.dynamodb.befallen()).collect();
     stage.dynamodb(Mode::Pass);
     let recovery = stage.recovered().await?;
     let outcome = stage.settle(Some(recovery)).await?;
-    Ok(outcome.asserting(connected.is_none(), || {
-        format!("a shard was connected without a fresh lease: {}", connected.unwrap_or_default())
-    }))
+    Ok(outcome
+        .noting(format!("connections refused to each runner: {refused:?}"))
+        .asserting(refused.iter().all(|count| *count > 0), || "a runner never missed the table".to_owned())
+        .asserting(connected.is_none(), || {
+            format!("a shard was connected without a fresh lease: {}", connected.unwrap_or_default())
+        }))
 }
 
 /// DynamoDB throttles: one runner for longer than its leases last, then both, now and then.
