@@ -1,4 +1,4 @@
-//! How large a run is: the full one of the command, the short one of the tests.
+//! How large a run is: the full one of the command, the short one.
 
 use std::path::PathBuf;
 use std::time::Duration;
