@@ -49,8 +49,48 @@ struct Traffic {
     sending: HashSet<i64>,
     /// Envelopes that stepped aside, and until when.
     aside: HashMap<i64, Instant>,
-    /// The pause after the last failure; `None` when SQS takes what it is sent.
-    pause: Option<Duration>,
+    /// The last failure; `None` when SQS takes what it is sent.
+    trouble: Option<Trouble>,
+}
+
+/// SQS did not take what it was sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Trouble {
+    /// When the last call failed that was begun after the failure before.
+    at: Instant,
+    /// How long nothing is sent after it.
+    pause: Duration,
+}
+
+impl Traffic {
+    fn most(&self) -> usize {
+        if self.trouble.is_some() { 1 } else { CALLS }
+    }
+
+    /// Until when nothing is sent.
+    fn paused(&self, now: Instant) -> Option<Instant> {
+        self.trouble.map(|trouble| trouble.at + trouble.pause).filter(|until| *until > now)
+    }
+
+    /// Learns from a call that has ended.
+    fn ended(&mut self, delivered: Delivered, now: Instant) {
+        for id in &delivered.ids {
+            self.sending.remove(id);
+        }
+        self.aside.extend(delivered.aside.into_iter().map(|id| (id, now + STEP_ASIDE)));
+        if delivered.complete {
+            self.trouble = None;
+            return;
+        }
+        match self.trouble {
+            None => self.trouble = Some(Trouble { at: now, pause: FIRST_PAUSE }),
+            // One outage fails all calls that are under way: only one begun since then tells that it goes on.
+            Some(trouble) if delivered.began > trouble.at => {
+                self.trouble = Some(Trouble { at: now, pause: (trouble.pause * 2).min(LONGEST_PAUSE) });
+            }
+            Some(_) => {}
+        }
+    }
 }
 
 impl Sender {
@@ -62,12 +102,13 @@ impl Sender {
         let mut traffic = Traffic::default();
         let mut calls = FuturesUnordered::new();
         loop {
-            let most = if traffic.pause.is_some() { 1 } else { CALLS };
+            let most = traffic.most();
+            let paused = traffic.paused(Instant::now());
             // Made before the fetch, so that what is committed during it is not missed.
             let mut committed = pin!(self.journal.committed());
             let _woken = committed.as_mut().enable();
             let mut entries = Vec::new();
-            if calls.len() < most {
+            if paused.is_none() && calls.len() < most {
                 entries = self.fetch(&mut traffic).await?;
             }
             if !entries.is_empty() {
@@ -79,11 +120,12 @@ impl Sender {
                 }
             }
             let full = calls.len() >= most;
+            // Brings back those that stepped aside.
+            let again = paused.unwrap_or_else(|| Instant::now() + STEP_ASIDE);
             tokio::select! {
-                Some(delivered) = calls.next() => self.delivered(delivered?, &mut traffic).await,
-                () = committed, if !full => {}
-                // Brings back those that stepped aside.
-                () = tokio::time::sleep(STEP_ASIDE), if !full => {}
+                Some(delivered) = calls.next() => traffic.ended(delivered?, Instant::now()),
+                () = committed, if !full && paused.is_none() => {}
+                () = tokio::time::sleep_until(again), if !full => {}
             }
         }
     }
@@ -95,26 +137,10 @@ impl Sender {
         self.journal.fetch(self.partition, MAX_BATCH_ENTRIES, MAX_BATCH_BYTES, except).await
     }
 
-    /// Learns from a call that has ended, and pauses when SQS asks for that.
-    async fn delivered(&self, delivered: Delivered, traffic: &mut Traffic) {
-        for id in &delivered.ids {
-            traffic.sending.remove(id);
-        }
-        let until = Instant::now() + STEP_ASIDE;
-        traffic.aside.extend(delivered.aside.into_iter().map(|id| (id, until)));
-        if delivered.complete {
-            traffic.pause = None;
-        } else {
-            let pause = traffic.pause.map_or(FIRST_PAUSE, |pause| (pause * 2).min(LONGEST_PAUSE));
-            traffic.pause = Some(pause);
-            tokio::time::sleep(pause).await;
-        }
-    }
-
     /// Sends one batch, or its envelopes one by one when SQS finds fault with the whole.
     async fn deliver(&self, entries: Vec<Entry>) -> Result<Delivered, Unusable> {
         let ids = entries.iter().map(|entry| entry.id).collect();
-        let mut delivered = Delivered { ids, aside: Vec::new(), complete: true };
+        let mut delivered = Delivered { began: Instant::now(), ids, aside: Vec::new(), complete: true };
         let aside = &mut delivered.aside;
         match self.send(&entries, aside).await? {
             Sent::Batch { complete } => delivered.complete = complete,
@@ -183,6 +209,8 @@ impl Sender {
 
 /// What became of a batch.
 struct Delivered {
+    /// When its call was begun.
+    began: Instant,
     /// Its envelopes.
     ids: Vec<i64>,
     /// Those among them that step aside.
@@ -212,4 +240,30 @@ fn step_aside(entry: &Entry, aside: &mut Vec<i64>) {
         "the event queue will not take this envelope as it is; it stays in the journal and is tried again"
     );
     aside.push(entry.id);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_outage_that_fails_all_calls_under_way_is_one_failure() {
+        let mut traffic = Traffic::default();
+        let call = |began, complete| Delivered { began, ids: vec![1], aside: Vec::new(), complete };
+        let began = Instant::now();
+        for _ in 0..CALLS {
+            tokio::time::advance(Duration::from_millis(10)).await;
+            traffic.ended(call(began, false), Instant::now());
+        }
+        assert_eq!(traffic.paused(Instant::now()), Some(began + Duration::from_millis(10) + FIRST_PAUSE));
+        assert_eq!(traffic.most(), 1);
+        tokio::time::advance(FIRST_PAUSE).await;
+        assert_eq!(traffic.paused(Instant::now()), None);
+        let began = Instant::now();
+        tokio::time::advance(Duration::from_millis(10)).await;
+        traffic.ended(call(began, false), Instant::now());
+        assert_eq!(traffic.paused(Instant::now()), Some(Instant::now() + FIRST_PAUSE * 2), "it goes on");
+        traffic.ended(call(Instant::now(), true), Instant::now());
+        assert_eq!((traffic.paused(Instant::now()), traffic.most()), (None, CALLS));
+    }
 }
