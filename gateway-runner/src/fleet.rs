@@ -32,8 +32,10 @@ pub const STOPPING: Duration = Duration::from_secs(20);
 
 /// A shard that is run, or was closed for good.
 struct Running {
-    /// Stops it; cancelled already when it has ended and only the lease is kept.
+    /// Stops it; cancelled already when it has ended.
     stop: CancellationToken,
+    /// Nothing runs any longer, and only the lease is kept.
+    ended: bool,
     /// Where it learns that guilds are cut over.
     attached: Attached,
 }
@@ -164,6 +166,7 @@ impl Fleet {
         }
         self.complete(&sweep).await;
         self.progress = Progress::of(&sweep);
+        self.forget_lost().await;
         self.begin_groups();
         let now = Instant::now();
         self.observer.observe(sweep, now);
@@ -179,6 +182,20 @@ impl Fleet {
         }
         self.take_next(plan.take_next, stop).await;
         Some(plan.wake_at.map_or(regular, |wake_at| wake_at.min(regular)))
+    }
+
+    /// A shard that was closed for good has no reader that would notice that its lease is another's.
+    async fn forget_lost(&mut self) {
+        let is_lost = |shard: &ShardId| self.leases.get(*shard).is_none_or(|lease| lease.is_lost());
+        let ended = self.active.iter().filter(|(_, running)| running.ended);
+        let lost: Vec<_> = ended.map(|(shard, _)| *shard).filter(is_lost).collect();
+        for shard in lost {
+            tracing::warn!(shard = %shard, "a shard that was closed for good is another runner's now");
+            self.active.remove(&shard);
+            self.leases.lock().remove(&shard);
+            self.deps.status.set(shard, None);
+            self.disband(shard).await;
+        }
     }
 
     fn count(&self) -> u32 {
@@ -233,11 +250,12 @@ impl Fleet {
 
     fn start(&mut self, deps: Arc<Deps>, lease: Arc<Lease>, attached: Attached) {
         let (shard, stop) = (lease.shard(), CancellationToken::new());
-        self.active.insert(shard, Running { stop: stop.clone(), attached: attached.clone() });
+        self.active.insert(shard, Running { stop: stop.clone(), ended: false, attached: attached.clone() });
         // What the shard reads is counted as its record of cuts says, from the first event on.
         self.begin_groups();
         if self.is_finished(shard) {
             stop.cancel();
+            self.active.entry(shard).and_modify(|running| running.ended = true);
             return;
         }
         let local = self.local.remove(&shard);
@@ -281,8 +299,11 @@ impl Fleet {
             // The lease stays: so that no other runner runs into the same refusal, or as the sign of who runs the shards
             // that have its guilds now.
             Outcome::Fatal(_) | Outcome::Retired => {
-                match self.active.get(&shard) {
-                    Some(running) => running.stop.cancel(),
+                match self.active.get_mut(&shard) {
+                    Some(running) => {
+                        running.ended = true;
+                        running.stop.cancel();
+                    }
                     // It was being handed over when it ended.
                     None => self.release(shard).await,
                 }
@@ -312,7 +333,10 @@ impl Fleet {
             // Shards that were closed for good still have their leases.
             let rest: Vec<_> = std::mem::take(&mut *self.leases.lock()).into_values().collect();
             for lease in rest {
-                lease.release().await?;
+                if let Err(error) = lease.release().await {
+                    let shard = lease.shard();
+                    tracing::warn!(shard = %shard, error = %error, "the lease could not be released and will expire");
+                }
             }
             self.deps.marks.all_drained().await;
             anyhow::Ok(())

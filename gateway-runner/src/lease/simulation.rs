@@ -44,7 +44,18 @@ fn no_two_runners_may_connect_a_shard_and_none_stays_without_one() {
         }
     }
     // A simulation in which nothing happens proves nothing.
-    for what in ["refused", "lost", "frozen", "crashed", "outage", "expired", "handed over", "next", "complete"] {
+    for what in [
+        "refused",
+        "lost",
+        "frozen",
+        "crashed",
+        "outage",
+        "expired",
+        "handed over",
+        "next",
+        "complete",
+        "closed for good",
+    ] {
         assert!(seen.get(what).is_some_and(|count| *count > RUNS / 20), "{what} is rare: {seen:?}");
     }
 }

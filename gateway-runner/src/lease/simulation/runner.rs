@@ -22,6 +22,8 @@ pub(super) struct Runner {
     observer: Observer,
     held: BTreeMap<ShardId, State>,
     active: BTreeSet<ShardId>,
+    /// Shards that were closed for good: nothing of them runs that would notice that the lease is lost.
+    closed: BTreeSet<ShardId>,
     /// Old shards whose lease was held at some time of this life.
     once: BTreeSet<ShardId>,
     /// What is asked one after the other, as the fleet does.
@@ -47,6 +49,7 @@ impl Runner {
             observer: Observer::default(),
             held: BTreeMap::new(),
             active: BTreeSet::new(),
+            closed: BTreeSet::new(),
             once: BTreeSet::new(),
             line: VecDeque::new(),
             asked: BTreeMap::new(),
@@ -143,6 +146,10 @@ impl Runner {
                 self.held.insert(shard, State { renewed: began, standstills: 0, lost: false });
                 self.active.insert(shard);
                 self.once.insert(shard);
+                if world.dice.chance(20) {
+                    world.note("closed for good");
+                    self.closed.insert(shard);
+                }
                 let old = ShardId { id: shard.id % self.count, count: self.count };
                 if shard.count != self.count {
                     world.note("next");
@@ -161,7 +168,10 @@ impl Runner {
                 if self.held.contains_key(&shard) =>
             {
                 world.note("lost");
-                self.lose(shard);
+                match self.held.get_mut(&shard) {
+                    Some(state) if self.closed.contains(&shard) => state.lost = true,
+                    _ => self.lose(shard),
+                }
             }
             _ => {}
         }
@@ -221,6 +231,11 @@ impl Runner {
         let now = world.instant(self.rate);
         let Some(pin) = sweep.pin else { return };
         self.follow(world, pin);
+        let is_lost = |shard: &&ShardId| self.held.get(shard).is_none_or(|state| state.lost);
+        for shard in self.closed.iter().filter(is_lost).copied().collect::<Vec<_>>() {
+            self.closed.remove(&shard);
+            self.lose(shard);
+        }
         let (finished, runners) = (sweep.finished.clone(), sweep.runners.len());
         self.observer.observe(sweep, now);
         let me = Self::name(self.number, self.life);
