@@ -15,6 +15,9 @@ use crate::reshard::Timing;
 /// What a term must be.
 const MILLISECONDS: &str = "a number of milliseconds";
 
+/// Two sessions' deliveries of one event may well be this far apart: a shorter quiet proves nothing.
+const LEAST_QUIET_MILLIS: u64 = 500;
+
 /// What a runner needs to know.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -76,10 +79,7 @@ impl Config {
                 SocketAddr::from(([127, 0, 0, 1], 9_100)),
             )?,
             shard_count,
-            reshard: Timing {
-                quiet: Duration::from_millis(env.parsed_or("RUNNER_RESHARD_QUIET_MS", MILLISECONDS, 10_000)?),
-                force: Duration::from_millis(env.parsed_or("RUNNER_RESHARD_FORCE_MS", MILLISECONDS, 300_000)?),
-            },
+            reshard: timing(env)?,
             lease_term: Duration::from_millis(term.max(200)),
             holder: env.optional("RUNNER_HOLDER_ID").unwrap_or("runner").to_owned(),
             retry: env.optional("RUNNER_RETRY").unwrap_or_default().to_owned(),
@@ -87,6 +87,21 @@ impl Config {
             members_intent: env.parsed_or("RUNNER_MEMBERS_INTENT", "true or false", true)?,
         })
     }
+}
+
+fn timing(env: &Environment) -> Result<Timing, ConfigError> {
+    let millis = |name: &str, default: u64, least: u64, expected| {
+        let millis: u64 = env.parsed_or(name, expected, default)?;
+        if millis < least {
+            return Err(ConfigError::Invalid { name: name.to_owned(), expected });
+        }
+        Ok(millis)
+    };
+    let expected = "a number of milliseconds, 500 at least";
+    let quiet = millis("RUNNER_RESHARD_QUIET_MS", 10_000, LEAST_QUIET_MILLIS, expected)?;
+    let expected = "a number of milliseconds, RUNNER_RESHARD_QUIET_MS at least";
+    let force = millis("RUNNER_RESHARD_FORCE_MS", quiet.max(300_000), quiet, expected)?;
+    Ok(Timing { quiet: Duration::from_millis(quiet), force: Duration::from_millis(force) })
 }
 
 #[cfg(test)]
@@ -104,5 +119,19 @@ mod tests {
         assert_eq!(config.queue_urls.len(), 2);
         assert_eq!(config.lease_term, Duration::from_secs(10));
         assert!(!format!("{config:?}").contains("\"t\""), "the token is never printed");
+    }
+
+    #[test]
+    fn a_quiet_that_proves_nothing_is_refused() {
+        let timing = |pairs: &[(&str, &str)]| {
+            timing(&Environment::from_pairs(pairs.iter().copied())).map_err(|error| error.to_string())
+        };
+        let (quiet, force) = ("RUNNER_RESHARD_QUIET_MS", "RUNNER_RESHARD_FORCE_MS");
+        let seconds = Duration::from_secs;
+        assert_eq!(timing(&[]), Ok(Timing { quiet: seconds(10), force: seconds(300) }));
+        assert_eq!(timing(&[(quiet, "600000")]), Ok(Timing { quiet: seconds(600), force: seconds(600) }));
+        assert!(timing(&[(quiet, "499")]).is_err_and(|error| error.contains(quiet)));
+        assert!(timing(&[(force, "9999")]).is_err_and(|error| error.contains(force)));
+        assert_eq!(timing(&[(force, "10000")]), Ok(Timing { quiet: seconds(10), force: seconds(10) }));
     }
 }
