@@ -1,3 +1,5 @@
+//! What the proxy does to a connection, against a server that answers.
+
 use super::*;
 
 /// A server that sends back what it gets.
