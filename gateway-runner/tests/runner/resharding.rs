@@ -152,6 +152,52 @@ async fn an_old_session_that_is_lost_leaves_a_gap_around_what_is_missing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_a_displaced_holder_wrote_to_is_claimed_back() {
+    let aws = Aws::new("reshard-stolen").await;
+    let queues = [aws.create_queue("0").await];
+    let double = community().await;
+    let disk = disk();
+    let first = Runner::start(config(&double, &aws, &queues, disk.path()), &aws);
+    counts("two sessions", &double, |counts| counts.identifies == 2).await;
+    first.stop().await;
+    let second = Runner::start(resharded(&double, &aws, &queues, &disk), &aws);
+    let table = aws.table(system_clock());
+    let shard = guildhall_domain::ShardId { id: 1, count: 2 };
+    until("the record to be stolen", PATIENCE, || async {
+        let found = table.cuts(shard, 2).await.expect("readable")?;
+        let written = table.put_cuts(shard, 2, Some(found.version), "displaced", found.data).await.expect("writable");
+        (written == guildhall_gateway_runner::lease::Written::Done).then_some(())
+    })
+    .await;
+    complete(&table).await;
+    let found = table.cuts(shard, 2).await.expect("readable").expect("a record");
+    assert_ne!(found.holder, "displaced");
+    second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_old_shard_that_is_closed_for_good_is_cured_by_more_shards() {
+    let aws = Aws::new("reshard-closed").await;
+    let queues = [aws.create_queue("0").await];
+    let double = community().await;
+    let disks = (disk(), disk());
+    let first = Runner::start(config(&double, &aws, &queues, disks.0.path()), &aws);
+    counts("two sessions", &double, |counts| counts.identifies == 2).await;
+    double.gateway().misbehave(GatewayFault::Close { shard: Some(1), code: 4011 });
+    until("the connection to end", PATIENCE, || async {
+        double.gateway().sessions().iter().any(|session| session.shard.id == 1 && !session.connected).then_some(())
+    })
+    .await;
+    let second = Runner::start(resharded(&double, &aws, &queues, &disks.1), &aws);
+    complete(&aws.table(system_clock())).await;
+    let mut ingest = Ingest::default();
+    ingest.drain(&aws, &queues, |ingest| ingest.gaps.len() == 2).await;
+    assert_eq!(double.gateway().counts().identifies, 6);
+    first.stop().await;
+    second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn too_small_a_budget_is_waited_for_and_another_number_is_refused_meanwhile() {
     let aws = Aws::new("reshard-budget").await;
     let queues = [aws.create_queue("0").await];
