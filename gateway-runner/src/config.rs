@@ -90,17 +90,15 @@ impl Config {
 }
 
 fn timing(env: &Environment) -> Result<Timing, ConfigError> {
-    let millis = |name: &str, default: u64, least: u64, expected| {
-        let millis: u64 = env.parsed_or(name, expected, default)?;
-        if millis < least {
-            return Err(ConfigError::Invalid { name: name.to_owned(), expected });
-        }
-        Ok(millis)
+    let at_least = |name: &str, millis: u64, least: u64, expected| {
+        if millis < least { Err(ConfigError::Invalid { name: name.to_owned(), expected }) } else { Ok(millis) }
     };
     let expected = "a number of milliseconds, 500 at least";
-    let quiet = millis("RUNNER_RESHARD_QUIET_MS", 10_000, LEAST_QUIET_MILLIS, expected)?;
+    let quiet: u64 = env.parsed_or("RUNNER_RESHARD_QUIET_MS", expected, 10_000)?;
+    let quiet = at_least("RUNNER_RESHARD_QUIET_MS", quiet, LEAST_QUIET_MILLIS, expected)?;
     let expected = "a number of milliseconds, RUNNER_RESHARD_QUIET_MS at least";
-    let force = millis("RUNNER_RESHARD_FORCE_MS", quiet.max(300_000), quiet, expected)?;
+    let force: u64 = env.parsed_or("RUNNER_RESHARD_FORCE_MS", expected, quiet.max(300_000))?;
+    let force = at_least("RUNNER_RESHARD_FORCE_MS", force, quiet, expected)?;
     Ok(Timing { quiet: Duration::from_millis(quiet), force: Duration::from_millis(force) })
 }
 
