@@ -17,8 +17,8 @@ pub(super) const BENCHMARK: Benchmark = Benchmark {
            reading the headers' hexadecimal digits and joining timestamp and body; the limit is `ed25519-dalek`'s strict \
            verification of a message that is already joined. The peers are called as an HTTP handler calls them, with the \
            raw body and the two headers; each has imported its key before where its interface allows it. node:crypto and \
-           discord-interactions verify in OpenSSL, in native code: the bare limit itself is only about 2.5 and 5 times as \
-           fast as they are, so 2.5× is all there is over the one, and 7× over the other would take a faster curve.",
+           discord-interactions verify in OpenSSL, in native code: the bare limit itself was seen to be 2 to 2.5 and 4 to 5 \
+           times as fast as they are, so more over them would take a faster curve, not less around it.",
     binaries: &[],
     as_deployed: false,
     figures,

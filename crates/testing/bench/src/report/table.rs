@@ -76,7 +76,8 @@ impl fmt::Display for Table {
         let head = HEAD.map(str::to_owned);
         let width = |column: usize| {
             let cells = self.lines.iter().chain([&head]).map(|line| line[column].chars().count());
-            cells.max().unwrap_or(0)
+            // A rule of Markdown has three characters at least.
+            cells.max().unwrap_or(0).max(3)
         };
         let widths: Vec<_> = (0..HEAD.len()).map(width).collect();
         let numeric = |column: usize| matches!(column, 0 | 4 | 5 | 6 | 7);
