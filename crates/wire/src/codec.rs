@@ -2,7 +2,8 @@
 //!
 //! The checksum covers the compressed bytes, and from version 2 on the version itself.
 //!
-//! **Invariant:** decoding never panics and never allocates beyond [`MAX_DECODED_BYTES`], whatever the input.
+//! **Invariant:** decoding never panics, and decompresses to at most [`MAX_DECODED_BYTES`], whatever the input; the events
+//! read from them take some twenty times that.
 //! **Invariant:** a body damaged on the way is [`DecodeError::Damaged`], never a wrong envelope; one that was made
 //! wrong is [`DecodeError::Malformed`].
 
@@ -21,7 +22,7 @@ use crate::envelope::Envelope;
 
 /// The largest body that is accepted: the size limit of an SQS message.
 pub const MAX_BODY_BYTES: usize = 1_048_576;
-/// The largest JSON a body may decompress to.
+/// The most a body may decompress to.
 pub const MAX_DECODED_BYTES: usize = 4 * 1_048_576;
 
 const V1: &str = "g1:";
