@@ -16,7 +16,7 @@ usage: cargo xtask <command>
   services                             what tests need, until Ctrl-C: for `cargo test -p <crate>` beside it
   register-commands [--guild ID] [--yes]   tells Discord about the commands; shows the difference first
   bench [NAME…] [--rounds N] [--release] [--write-docs]
-                                       benchmarks beside their limits and peers; see docs/benchmarks.md
+                                       benchmarks beside their limits and peers
   bench stats [--calls N] [--release]  how long a warm `/stats` takes, on the data of the running system
   fuzz [TARGET] [--minutes N]          looks for inputs that break a promise: envelope, frame, interaction
   deploy --local                       builds and deploys template.yaml to an emulator of AWS, and checks it there
