@@ -41,7 +41,7 @@ struct Query {
 }
 
 fn monitoring() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("infra/monitoring")
+    Path::new("../infra/monitoring").canonicalize().unwrap()
 }
 
 fn dashboards() -> Vec<(String, Value)> {

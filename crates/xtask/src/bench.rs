@@ -13,10 +13,9 @@ use crate::{
     cli::Arguments,
     console,
     exec::Program,
-    lock,
-    ports::Ports,
     run,
-    services::{self, Services, Wanted},
+    seat::Seat,
+    services::Wanted,
     test,
     tools::{self, Tools},
 };
@@ -39,9 +38,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         bail!("--calls belongs to `cargo xtask bench stats`");
     }
     let checkout = Checkout::find()?;
-    let state = checkout.state("bench")?;
-    let _lock = lock::take(&state.join("lock"), "cargo xtask bench")?;
-    services::end_leftovers(&state)?;
+    let seat = Seat::take(&checkout, "bench")?;
 
     console::heading("build");
     let build = Build { checkout: &checkout, quick: if arguments.flag("release") { RELEASE } else { QUICK } };
@@ -54,7 +51,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let tools = Tools::ready(&cache)?;
     // Waits for the disk, as what is deployed does.
     let wanted = Wanted { throw_away: false, both_databases: true };
-    let services = Services::start(&tools, &state, &mut Ports::open(&state), wanted)?;
+    let services = seat.services(&tools, wanted)?;
 
     console::heading("measuring");
     let mut program = Program::new(&bench)
@@ -65,6 +62,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         .env("GUILDHALL_BENCH_BINARIES", build.folder(build.quick))
         .env("GUILDHALL_BENCH_DEPLOYED", build.folder(RELEASE))
         .env("GUILDHALL_BENCH_POSTGRES_BIN", &tools.postgres.bin)
+        .env("GUILDHALL_BENCH_PEERS", checkout.path(PEERS))
         .current_dir(checkout.root());
     if let Some(rounds) = arguments.option("rounds") {
         program = program.args(["--rounds", rounds]);

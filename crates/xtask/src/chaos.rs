@@ -10,9 +10,8 @@ use crate::{
     cli::Arguments,
     console,
     exec::Program,
-    lock,
-    ports::Ports,
-    services::{self, Services, Wanted},
+    seat::Seat,
+    services::Wanted,
     test,
     tools::{self, Tools},
 };
@@ -28,9 +27,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         bail!("`chaos` takes no \"{word}\"; to stage one fault: cargo xtask chaos --only {word}");
     }
     let checkout = Checkout::find()?;
-    let state = checkout.state("chaos")?;
-    let _lock = lock::take(&state.join("lock"), "cargo xtask chaos")?;
-    services::end_leftovers(&state)?;
+    let seat = Seat::take(&checkout, "chaos")?;
 
     console::heading("build");
     console::note("cargo", &format!("building chaos and what it breaks with the profile {PROFILE}"));
@@ -49,7 +46,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let tools = Tools::ready(&Cache::open()?)?;
     let faketime = tools::faketime()?;
     let wanted = Wanted { throw_away: true, both_databases: false };
-    let services = Services::start(&tools, &state, &mut Ports::open(&state), wanted)?;
+    let services = seat.services(&tools, wanted)?;
 
     console::heading("chaos");
     let mut program = Program::new(checkout.target().join(PROFILE).join("chaos"))

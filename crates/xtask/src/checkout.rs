@@ -15,10 +15,9 @@ pub(crate) struct Checkout {
 }
 
 impl Checkout {
-    /// The workspace this command was built from; a shared target directory does not confuse it, because cargo states
-    /// the manifest's directory when it runs the binary.
+    /// The workspace that cargo runs this for; a shared target directory does not confuse it.
     pub(crate) fn find() -> Result<Self> {
-        let manifest = ambient::variable("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").to_owned());
+        let manifest = ambient::variable("CARGO_MANIFEST_DIR").context("start this with `cargo xtask`")?;
         let root = Path::new(&manifest).join("../..");
         let root =
             root.canonicalize().with_context(|| format!("the checkout {} is not there any more", root.display()))?;

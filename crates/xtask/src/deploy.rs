@@ -13,16 +13,8 @@ use serde_json::{Value, json};
 
 pub(crate) use self::sam::{Sam, architecture};
 use crate::{
-    ambient::Stopwatch,
-    cache::Cache,
-    checkout::Checkout,
-    cli::Arguments,
-    console,
-    exec::Program,
-    http, lock,
-    ports::Ports,
-    services::{self, Services, Wanted},
-    tools::Tools,
+    ambient::Stopwatch, cache::Cache, checkout::Checkout, cli::Arguments, console, exec::Program, http, seat::Seat,
+    services::Wanted, tools::Tools,
 };
 
 /// The stack's name on the emulator, which forgets it with everything else.
@@ -59,13 +51,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 
 /// Deploys, checks, and forgets everything again; says how many checks held.
 pub(crate) fn rehearse(checkout: &Checkout, cache: &Cache, tools: &Tools) -> Result<u64> {
-    let state = checkout.state("deploy")?;
-    let _lock = lock::take(&state.join("lock"), "cargo xtask deploy")?;
-    services::end_leftovers(&state)?;
+    let seat = Seat::take(checkout, "deploy")?;
+    let state = seat.folder();
     let wanted = Wanted { throw_away: true, both_databases: false };
-    let services = Services::start(tools, &state, &mut Ports::open(&state), wanted)?;
+    let services = seat.services(tools, wanted)?;
     let endpoints = services.endpoints();
-    let sam = Sam::ready(checkout, cache, &state)?;
+    let sam = Sam::ready(checkout, cache, state)?;
 
     let task = console::task("sam build", "building the functions (profile dev); the first time takes several minutes");
     sam.build()?;
@@ -93,7 +84,7 @@ pub(crate) fn rehearse(checkout: &Checkout, cache: &Cache, tools: &Tools) -> Res
     task.done(&report.to_string());
 
     let checks =
-        check(checkout, &state, &json!({ "aws": endpoints.aws, "database": endpoints.postgres, "outputs": outputs }))?;
+        check(checkout, state, &json!({ "aws": endpoints.aws, "database": endpoints.postgres, "outputs": outputs }))?;
     println!("\nleft out or changed, because this is an emulator:");
     for (name, value, what) in DEVIATIONS {
         println!("  - {what}; {name}={value}");

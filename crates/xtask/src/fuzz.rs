@@ -12,7 +12,8 @@ use crate::{cache::Cache, checkout::Checkout, cli::Arguments, console, exec::Pro
 
 const TARGETS: [&str; 3] = ["envelope", "frame", "interaction"];
 const MINUTES: u32 = 10;
-/// Larger than any input that is accepted is of no use: refusing by size is the first thing that happens.
+/// Bodies of up to megabytes are accepted, but what a parser does wrong it does with kilobytes; larger inputs only slow the
+/// search down. The limits themselves have tests.
 const LONGEST_INPUT: &str = "-max_len=65536";
 /// A promise too: nothing that strangers send takes longer, or more memory.
 const LIMITS: [&str; 2] = ["-timeout=5", "-rss_limit_mb=1024"];

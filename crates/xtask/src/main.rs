@@ -28,6 +28,7 @@ mod process;
 mod run;
 mod sam_local;
 mod say;
+mod seat;
 mod services;
 mod sqlx_prepare;
 mod test;

@@ -18,15 +18,7 @@ use serde_json::{Value, json};
 
 use self::{docker::Docker, relay::Relay};
 use crate::{
-    cache::Cache,
-    checkout::Checkout,
-    cli::Arguments,
-    console,
-    deploy::Sam,
-    lock,
-    ports::Ports,
-    services::{self, Services, Wanted},
-    tools::Tools,
+    cache::Cache, checkout::Checkout, cli::Arguments, console, deploy::Sam, seat::Seat, services::Wanted, tools::Tools,
 };
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -35,14 +27,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     let checkout = Checkout::find()?;
     let cache = Cache::open()?;
-    let state = checkout.state("sam-local")?;
-    let _lock = lock::take(&state.join("lock"), "cargo xtask sam-local")?;
-    services::end_leftovers(&state)?;
-    let docker = Docker::ready(&state, arguments.flag("install-docker"))?;
+    let seat = Seat::take(&checkout, "sam-local")?;
+    let state = seat.folder();
+    let docker = Docker::ready(state, arguments.flag("install-docker"))?;
     let tools = Tools::ready(&cache)?;
     let wanted = Wanted { throw_away: true, both_databases: false };
-    let services = Services::start(&tools, &state, &mut Ports::open(&state), wanted)?;
-    let sam = Sam::ready(&checkout, &cache, &state)?;
+    let services = seat.services(&tools, wanted)?;
+    let sam = Sam::ready(&checkout, &cache, state)?;
     let task = console::task("sam build", "building the functions (profile dev); the first time takes several minutes");
     sam.build()?;
     task.done("built");
@@ -54,7 +45,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         glibc::check(function, newest)?;
     }
     let programs: Vec<_> = functions.iter().map(|f| sam.build_folder().join(logical_id(f)).join("bootstrap")).collect();
-    let _image = image::import(&docker, &sam.emulator()?, &state, &programs)?;
+    let _image = image::import(&docker, &sam.emulator()?, state, &programs)?;
 
     // A container reaches this machine by the bridge's address; the services listen on loopback.
     let gateway = docker.gateway()?;

@@ -17,23 +17,22 @@ use crate::{
     cli::Arguments,
     console,
     exec::Program,
-    lock,
     ports::Ports,
-    services::{self, Services},
+    seat::Seat,
+    services::Services,
     tools::{Postgres, Tools},
 };
 
+const COMMAND: &str = "sqlx-prepare";
 const COMMITTED: &str = "crates/store/.sqlx";
 
 type Data = BTreeMap<String, serde_json::Value>;
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let checkout = Checkout::find()?;
-    let state = checkout.state("sqlx")?;
-    let _lock = lock::take(&state.join("lock"), "cargo xtask sqlx-prepare")?;
-    services::end_leftovers(&state)?;
+    let seat = Seat::take(&checkout, COMMAND)?;
     let tools = Tools::postgres_only()?;
-    let services = Services::start_postgres(&tools, &state, &mut Ports::open(&state), "postgres")?;
+    let services = Services::start_postgres(&tools, seat.folder(), &mut Ports::open(seat.folder()), "postgres")?;
     let server = &services.endpoints().postgres;
     if arguments.flag("check") {
         check(&checkout, &tools.postgres, server)?;
@@ -93,7 +92,7 @@ fn learn(checkout: &Checkout, postgres: &Postgres, server: &str) -> Result<Data>
         psql(&url).args(["--single-transaction", "-f"]).arg(&migration).output().context("a migration fails")?;
     }
 
-    let folder = checkout.state("sqlx")?.join("data");
+    let folder = checkout.state(COMMAND)?.join("data");
     if folder.exists() {
         fs::remove_dir_all(&folder).with_context(|| format!("cannot empty {}", folder.display()))?;
     }

@@ -103,7 +103,7 @@ struct FullEdition {
 
 impl FullEdition {
     async fn start() -> Self {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pglite/server.mjs");
+        let script = Path::new("tests/pglite/server.mjs");
         let mut server = Command::new("node")
             .arg(script)
             .stdin(Stdio::piped())

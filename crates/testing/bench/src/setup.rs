@@ -11,6 +11,8 @@ const BINARIES: &str = "GUILDHALL_BENCH_BINARIES";
 const DEPLOYED: &str = "GUILDHALL_BENCH_DEPLOYED";
 /// Where PostgreSQL's programs lie.
 const POSTGRES_BIN: &str = "GUILDHALL_BENCH_POSTGRES_BIN";
+/// Where the peers' packages are listed; without it, in this crate, which is where its tests run.
+const PEERS: &str = "GUILDHALL_BENCH_PEERS";
 
 /// The surroundings of a run.
 pub struct Setup {
@@ -88,10 +90,10 @@ impl Setup {
     /// # Errors
     /// When they are not.
     pub fn peers(&self, set: &str) -> Result<PathBuf> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(set);
+        let folder = Path::new(self.environment.optional(PEERS).unwrap_or("peers")).join(set);
         let installed = folder.join("node_modules").is_dir();
         ensure!(installed, "the packages in {} are not installed: run `cargo xtask bench`", folder.display());
-        Ok(folder)
+        folder.canonicalize().context("the peers' folder cannot be reached")
     }
 
     /// As for a test: the project's binaries are those in `folder`, and one that was not built is left out.

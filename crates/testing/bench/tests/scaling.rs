@@ -5,7 +5,7 @@ use std::path::Path;
 use guildhall_bench::scaling::{Measured, PAGE, model};
 
 fn docs() -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../docs")
+    Path::new("../../../docs").to_owned()
 }
 
 #[test]

@@ -72,34 +72,45 @@ async fn stage_all(context: &Context, mut faults: Vec<Fault>, mut each: impl FnM
 }
 
 impl Binaries {
-    /// The programs beside `this`, which is a program of the same build: built anew where their sources changed.
+    /// The programs beside `this`, which is a program of the same build.
+    ///
+    /// # Errors
+    /// When they were not built.
+    pub fn beside(this: &Path) -> anyhow::Result<Self> {
+        let folder = folder_of(this)?;
+        let found = |name: &str| -> anyhow::Result<PathBuf> {
+            let path = folder.join(name);
+            ensure!(path.is_file(), "{} was not built: start this with `cargo xtask chaos`", path.display());
+            Ok(path)
+        };
+        Ok(Self { runner: found("gateway-runner")?, ingest: found("stats-ingest")? })
+    }
+
+    /// The same, built anew where their sources changed.
     ///
     /// # Errors
     /// When they cannot be built.
-    pub async fn beside(this: &Path, cargo: &str) -> anyhow::Result<Self> {
-        let mut folder = this.parent().context("a program without a folder")?;
-        if folder.ends_with("deps") {
-            folder = folder.parent().context("a build folder without a parent")?;
-        }
+    pub async fn built_beside(this: &Path, cargo: &str) -> anyhow::Result<Self> {
+        let folder = folder_of(this)?;
         let profile = match folder.file_name().and_then(|name| name.to_str()) {
             Some("debug") => "dev",
             Some(profile) => profile,
             None => bail!("{} is no build folder", folder.display()),
         };
         let built = Command::new(cargo)
-            .args(["build", "--quiet", "--locked", "--profile", profile])
-            .args(["--package", "guildhall-gateway-runner", "--package", "guildhall-stats-ingest"])
+            // The workspace's features, whichever packages are wanted: others would build every dependency a second time.
+            .args(["build", "--quiet", "--locked", "--workspace", "--profile", profile])
             .args(["--bin", "gateway-runner", "--bin", "stats-ingest"])
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
             .status()
             .await
             .context("could not start cargo")?;
         ensure!(built.success(), "the programs under test could not be built");
-        let found = |name: &str| -> anyhow::Result<PathBuf> {
-            let path = folder.join(name);
-            ensure!(path.is_file(), "{} is missing", path.display());
-            Ok(path)
-        };
-        Ok(Self { runner: found("gateway-runner")?, ingest: found("stats-ingest")? })
+        Self::beside(this)
     }
+}
+
+/// Where a program, or a test, was built.
+fn folder_of(this: &Path) -> anyhow::Result<&Path> {
+    let folder = this.parent().context("a program without a folder")?;
+    if folder.ends_with("deps") { folder.parent().context("a build folder without a parent") } else { Ok(folder) }
 }

@@ -44,7 +44,6 @@ async fn main() -> anyhow::Result<ExitCode> {
     telemetry::init(&environment);
     let Arguments { scale, only } = arguments(std::env::args().skip(1))?;
     let faults = engine::chosen(only.as_deref())?;
-    let cargo = environment.optional("CARGO").unwrap_or("cargo");
     let context = Context {
         scale,
         services: Services {
@@ -52,7 +51,7 @@ async fn main() -> anyhow::Result<ExitCode> {
             redis: services::service(services::REDIS),
             aws: services::service(services::AWS),
         },
-        binaries: Binaries::beside(&std::env::current_exe()?, cargo).await?,
+        binaries: Binaries::beside(&std::env::current_exe()?)?,
         clock: system_clock(),
         faketime: environment.optional(FAKETIME).map(Into::into),
     };
@@ -61,8 +60,10 @@ async fn main() -> anyhow::Result<ExitCode> {
         context.scale.seed, context.scale.events_per_second, context.scale.shards, context.scale.outage
     );
     println!("{HEAD}");
+    let began = tokio::time::Instant::now();
     let rows = engine::run(&context, faults, |row| println!("{row}")).await;
     let bad = rows.iter().filter(|row| !row.is_good()).count();
-    println!("{} faults, {bad} with deviations (--seed {})", rows.len(), context.scale.seed);
+    let (faults, seconds, seed) = (rows.len(), began.elapsed().as_secs(), context.scale.seed);
+    println!("{faults} faults, {bad} with deviations, in {seconds} s (--seed {seed})");
     Ok(if rows.iter().all(Row::is_good) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -13,11 +13,11 @@ const DIRECTORY: &str = "GUILDHALL_DISCORDJS_DIR";
 /// The folder that holds the packages of the lock file.
 #[expect(clippy::disallowed_methods, reason = "where node_modules lies is the test environment's business")]
 fn packages() -> PathBuf {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/discordjs");
+    let beside = PathBuf::from("tests/discordjs");
     let folder = std::env::var_os(DIRECTORY).map_or(beside, PathBuf::from);
     let installed = folder.join("node_modules/discord.js").is_dir();
     assert!(installed, "discord.js is not installed: run `cargo xtask test`, which installs what the tests need");
-    folder
+    folder.canonicalize().expect("a path")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -25,7 +25,7 @@ async fn discord_js_is_at_home() {
     let directory = packages();
     let double =
         Double::start(Config::new(21, Clock::fixed(Timestamp::from_secs(1_767_268_800)))).await.expect("starts");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/discordjs/smoke.mjs");
+    let script = "tests/discordjs/smoke.mjs";
     let output = Command::new("node")
         .arg(script)
         .env("DOUBLE_URL", double.base_url())

@@ -7,10 +7,11 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
-/// The root of the repository.
+/// The root of the repository that cargo runs this for: checkouts may share what is built.
+#[expect(clippy::disallowed_methods, reason = "the environment is where cargo says it")]
 pub fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors().nth(3).unwrap_or(here).to_path_buf()
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from("."), PathBuf::from);
+    here.ancestors().nth(3).unwrap_or(&here).to_path_buf()
 }
 
 /// The path of every file, from the root, in order.

@@ -145,6 +145,14 @@ fn tests_wait_for_conditions_and_not_for_time() {
 }
 
 #[test]
+fn programs_ask_cargo_where_they_are_when_they_run() {
+    // Checkouts share what is built, and cargo builds nothing anew for another path.
+    let word = concat!("env!(\"CARGO_MANI", "FEST_DIR");
+    let offences = rust_files().into_iter().filter(|(_, text)| text.contains(word)).map(|(path, _)| path);
+    report("a test runs in its crate's folder, a program is told where things are", &offences.collect::<Vec<_>>());
+}
+
+#[test]
 fn nothing_points_at_somebodys_machine() {
     let words = [
         concat!("/work", "/"),
