@@ -32,19 +32,39 @@ pub enum ConnectError {
 }
 
 impl Ctx {
-    /// Connects to the database and the cache, both at once, and goes on without whichever is away.
+    /// With a database and a cache that are connected to when they are first used, or by [`Ctx::warm_up`].
     ///
     /// # Errors
     /// When an address is malformed.
-    pub async fn connect(
+    pub fn new(
         database_url: &SecretString,
         redis_url: &SecretString,
         connect: Connect,
         clock: Clock,
     ) -> Result<Self, ConnectError> {
         let cache = Cache::new(redis_url.expose_secret(), Limits::default()).map_err(ConnectError::Cache)?;
-        let (db, ()) = tokio::join!(connect.open(database_url.expose_secret()), cache.warm_up());
-        Ok(Self { db: db.map_err(ConnectError::Database)?, cache: cache.into(), clock })
+        let db = connect.lazily(database_url.expose_secret()).map_err(ConnectError::Database)?;
+        Ok(Self { db, cache: cache.into(), clock })
+    }
+
+    /// As [`Ctx::new`], connected to both, and without whichever is away.
+    ///
+    /// # Errors
+    /// As [`Ctx::new`].
+    pub async fn connect(
+        database_url: &SecretString,
+        redis_url: &SecretString,
+        connect: Connect,
+        clock: Clock,
+    ) -> Result<Self, ConnectError> {
+        let ctx = Self::new(database_url, redis_url, connect, clock)?;
+        ctx.warm_up().await;
+        Ok(ctx)
+    }
+
+    /// Connects to the database and the cache, both at once. Whichever is away is connected to when it is next used.
+    pub async fn warm_up(&self) {
+        tokio::join!(guildhall_store::warm_up(&self.db), self.cache.warm_up());
     }
 }
 
@@ -58,8 +78,8 @@ pub struct WorkQueue {
 }
 
 impl WorkQueue {
-    /// The queue at this address, with a client of its own. Nothing is sent until the first job.
-    pub async fn connect(url: String) -> Self {
-        Self { sqs: Sqs::connect().await, url }
+    /// The queue at this address, with a client of its own, which is made for the first job.
+    pub fn at(url: String) -> Self {
+        Self { sqs: Sqs::lazily(), url }
     }
 }

@@ -3,12 +3,14 @@
 //! **Invariant:** one client and one connection pool for a process; every clone shares them.
 //! **Invariant:** a message counts as sent when SQS has accepted it, and never before.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
+use tokio::sync::OnceCell;
 
 /// The most messages one batch carries (Amazon SQS, "SendMessageBatch").
 pub const MAX_BATCH_ENTRIES: usize = 10;
@@ -23,7 +25,7 @@ const OPERATION: Duration = Duration::from_secs(25);
 /// A client of SQS.
 #[derive(Debug, Clone)]
 pub struct Sqs {
-    client: Client,
+    client: Arc<OnceCell<Client>>,
 }
 
 /// A message of a batch that SQS did not accept.
@@ -84,15 +86,19 @@ impl Sqs {
         Self::from_config(&aws_config::load_from_env().await)
     }
 
+    /// As [`Sqs::connect`], but nothing is read or prepared until the first call either: certificates and credentials
+    /// take longer than many a process needs for its first answer.
+    pub fn lazily() -> Self {
+        Self { client: Arc::default() }
+    }
+
     /// A client with this configuration, but with time limits of its own: a call never waits for ever.
     pub fn from_config(config: &aws_config::SdkConfig) -> Self {
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(CONNECT)
-            .operation_attempt_timeout(ATTEMPT)
-            .operation_timeout(OPERATION)
-            .build();
-        let config = aws_sdk_sqs::config::Builder::from(config).timeout_config(timeouts).build();
-        Self { client: Client::from_conf(config) }
+        Self { client: Arc::new(OnceCell::new_with(Some(client(config)))) }
+    }
+
+    async fn client(&self) -> &Client {
+        self.client.get_or_init(async || client(&aws_config::load_from_env().await)).await
     }
 
     /// Sends one message.
@@ -100,7 +106,14 @@ impl Sqs {
     /// # Errors
     /// When SQS did not accept it, after the SDK's own repetitions.
     pub async fn send(&self, queue_url: &str, body: &str) -> Result<(), SendError> {
-        self.client.send_message().queue_url(queue_url).message_body(body).send().await.map_err(SendError::new)?;
+        self.client()
+            .await
+            .send_message()
+            .queue_url(queue_url)
+            .message_body(body)
+            .send()
+            .await
+            .map_err(SendError::new)?;
         Ok(())
     }
 
@@ -110,7 +123,7 @@ impl Sqs {
     /// # Errors
     /// When SQS took none of them.
     pub async fn send_batch(&self, queue_url: &str, entries: &[(String, String)]) -> Result<Vec<Rejected>, SendError> {
-        let mut call = self.client.send_message_batch().queue_url(queue_url);
+        let mut call = self.client().await.send_message_batch().queue_url(queue_url);
         for (position, (_, body)) in entries.iter().enumerate() {
             // SQS restricts the characters of an entry's id; positions always pass.
             let entry = SendMessageBatchRequestEntry::builder().id(position.to_string()).message_body(body);
@@ -131,6 +144,16 @@ impl Sqs {
     }
 }
 
+fn client(config: &aws_config::SdkConfig) -> Client {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT)
+        .operation_attempt_timeout(ATTEMPT)
+        .operation_timeout(OPERATION)
+        .build();
+    let config = aws_sdk_sqs::config::Builder::from(config).timeout_config(timeouts).build();
+    Client::from_conf(config)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,8 +161,8 @@ mod tests {
     #[test]
     fn every_client_has_time_limits() {
         let config = aws_config::SdkConfig::builder().behavior_version(aws_config::BehaviorVersion::latest()).build();
-        let Sqs { client } = Sqs::from_config(&config);
-        let timeouts = client.config().timeout_config().expect("set");
+        let sqs = Sqs::from_config(&config);
+        let timeouts = sqs.client.get().expect("made").config().timeout_config().expect("set");
         assert_eq!(timeouts.connect_timeout(), Some(CONNECT));
         assert_eq!(
             (timeouts.operation_attempt_timeout(), timeouts.operation_timeout()),

@@ -2,51 +2,175 @@
 //!
 //! **Invariant:** a queue handler's failures become partial batch failures; a batch is never failed as a whole.
 //! **Invariant:** an answer to Lambda never contains an internal error.
+//! **Invariant:** what a function prepares ahead of need is begun when it has asked for its first invocation, so that
+//! it delays no answer that does not need it.
+
+mod api;
+mod http;
+mod local;
 
 use std::future::Future;
 use std::time::Instant;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use http_body_util::BodyExt as _;
-use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
 use crate::delivery::{Delivery, Failure, Verdict};
 use crate::metrics::{self, Invocation};
 use crate::telemetry;
-use crate::{Environment, Request, Response};
+use crate::{ConfigError, Environment, Request, Response};
+use api::RuntimeApi;
+pub use api::RuntimeApiError;
+pub use http::Peer;
+use http::Refused;
+pub use local::{api_gateway_event, from_api_gateway_answer, sqs_event};
 
-/// What comes first in a function: logs, and metrics in CloudWatch's embedded format.
-pub fn start(environment: &Environment) {
-    telemetry::init(environment);
-    if let Err(error) = metrics::install_embedded(environment) {
-        // Answers are worth more than figures about them.
-        tracing::error!(error = telemetry::chain(&error), "this function measures nothing");
+/// The process as a Lambda function.
+pub struct Lambda {
+    api: RuntimeApi,
+    ahead: JoinSet<()>,
+}
+
+/// The invocation failed as a whole; why was logged. The text is for whoever invoked the function.
+struct Failed(&'static str);
+
+impl Lambda {
+    /// What comes first in a function: logs, and metrics in CloudWatch's embedded format.
+    ///
+    /// # Errors
+    /// When the process was not started by Lambda, nor by what stands in for it.
+    pub fn start(environment: &Environment) -> Result<Self, ConfigError> {
+        telemetry::init(environment);
+        if let Err(error) = metrics::install_embedded(environment) {
+            // Answers are worth more than figures about them.
+            tracing::error!(error = telemetry::chain(&error), "this function measures nothing");
+        }
+        Ok(Self { api: RuntimeApi::of(environment)?, ahead: JoinSet::new() })
+    }
+
+    /// Does this beside waiting for the first invocation, and beside answering it: connecting, for example.
+    pub fn prepare(&mut self, work: impl Future<Output = ()> + Send + 'static) {
+        self.ahead.spawn(async move {
+            // Once the other tasks have been at it: the first invocation is asked for by then.
+            tokio::task::yield_now().await;
+            work.await;
+        });
+    }
+
+    /// Serves HTTP events of API Gateway (REST and HTTP APIs) and function URLs until the process is stopped. A request
+    /// whose body has more than `limit` bytes is refused with 413.
+    ///
+    /// # Errors
+    /// When Lambda's runtime API does not do its part.
+    pub async fn serve_http<H, F>(self, limit: usize, handler: H) -> Result<(), RuntimeApiError>
+    where
+        H: Fn(Request) -> F,
+        F: Future<Output = Response>,
+    {
+        let handler = &handler;
+        self.serve(async |payload: Bytes| {
+            let (shape, response) = match http::read(&payload, limit) {
+                Ok((shape, request)) => (shape, handler(request).await),
+                Err((shape, Refused::Because(problem))) => {
+                    let status = problem.status.as_u16();
+                    tracing::info!(status, kind = problem.kind, "a request was refused");
+                    let status = problem.status.as_str().to_owned();
+                    ::metrics::counter!("api_requests_total", "endpoint" => "refused", "status" => status).increment(1);
+                    (shape, problem.into_response())
+                }
+                Err((_, Refused::NoRequest(error))) => {
+                    // Of the error its place alone: its text may quote the event.
+                    let column = error.map(|error| error.column());
+                    tracing::error!(column, bytes = payload.len(), "the event holds no HTTP request");
+                    return Err(Failed("the event holds no HTTP request"));
+                }
+            };
+            http::write(shape, &response).map_err(|error| {
+                tracing::error!(error = telemetry::chain(&error), "the answer cannot be written");
+                Failed("the answer cannot be written")
+            })
+        })
+        .await
+    }
+
+    /// Serves SQS events with partial batch responses until the process is stopped.
+    ///
+    /// # Errors
+    /// When Lambda's runtime API does not do its part.
+    pub async fn serve_queue<H, F>(self, handler: H) -> Result<(), RuntimeApiError>
+    where
+        H: Fn(Vec<Delivery>) -> F,
+        F: Future<Output = Vec<Failure>>,
+    {
+        let handler = &handler;
+        self.serve(async |payload: Bytes| {
+            let event: SqsEvent = serde_json::from_slice(&payload).map_err(|error| {
+                tracing::error!(column = error.column(), bytes = payload.len(), "the event holds no messages");
+                Failed("the event holds no messages")
+            })?;
+            // Bodies are megabytes: the event has done its part.
+            drop(payload);
+            let failures = handler(event.records.into_iter().map(Delivery::from).collect()).await;
+            log_failures(&failures);
+            let failures = failures.into_iter().map(|f| SqsFailure { message_id: f.message_id }).collect();
+            written(&SqsAnswer { failures })
+        })
+        .await
+    }
+
+    /// Serves scheduled events, and direct invocations, whose payload does not matter; the handler's answer is returned.
+    ///
+    /// # Errors
+    /// When Lambda's runtime API does not do its part.
+    pub async fn serve_tick<H, F, T, E>(self, handler: H) -> Result<(), RuntimeApiError>
+    where
+        H: Fn() -> F,
+        F: Future<Output = Result<T, E>>,
+        T: Serialize,
+        E: std::error::Error + 'static,
+    {
+        let handler = &handler;
+        self.serve(async |_: Bytes| {
+            #[expect(clippy::disallowed_methods, reason = "measures how long the handler took")]
+            let start = Instant::now();
+            match handler().await {
+                Ok(answer) => {
+                    tracing::info!(duration_ms = start.elapsed().as_millis(), "tick handled");
+                    written(&answer)
+                }
+                Err(error) => {
+                    tracing::error!(error = telemetry::chain(&error), "tick failed");
+                    Err(Failed("the tick failed; its log line says why"))
+                }
+            }
+        })
+        .await
+    }
+
+    /// One invocation after the other.
+    async fn serve(mut self, handle: impl AsyncFn(Bytes) -> Result<Vec<u8>, Failed>) -> Result<(), RuntimeApiError> {
+        loop {
+            let invocation = self.api.next().await?;
+            let span = tracing::info_span!("invocation", requestId = invocation.id, xrayTraceId = invocation.trace);
+            let answer = {
+                let _written = Invocation::begin();
+                handle(invocation.payload).instrument(span).await
+            };
+            match answer {
+                Ok(answer) => self.api.answer(&invocation.id, answer).await?,
+                Err(Failed(reason)) => self.api.fail(&invocation.id, reason).await?,
+            }
+        }
     }
 }
 
-/// Serves HTTP events of API Gateway (REST and HTTP APIs, and function URLs) until the process is stopped.
-///
-/// # Errors
-/// When Lambda's runtime API cannot be reached.
-pub async fn serve_http<H, F>(handler: H) -> Result<(), Error>
-where
-    H: Fn(Request) -> F + Sync,
-    F: Future<Output = Response> + Send,
-{
-    lambda_http::run(lambda_http::service_fn(|request: lambda_http::Request| {
-        let (parts, body) = request.into_parts();
-        let handler = &handler;
-        async move {
-            let _written = Invocation::begin();
-            let body = body.collect().await?.to_bytes();
-            let (parts, body) = handler(Request::from_parts(parts, body)).await.into_parts();
-            Ok::<_, Error>(http::Response::from_parts(parts, lambda_http::Body::Binary(body.to_vec())))
-        }
-    }))
-    .await
+fn written(answer: &impl Serialize) -> Result<Vec<u8>, Failed> {
+    serde_json::to_vec(answer).map_err(|error| {
+        tracing::error!(error = telemetry::chain(&error), "the answer cannot be written");
+        Failed("the answer cannot be written")
+    })
 }
 
 #[derive(Deserialize)]
@@ -71,6 +195,16 @@ struct SqsAttributes {
     receive_count: Option<String>,
 }
 
+impl From<SqsRecord> for Delivery {
+    fn from(record: SqsRecord) -> Self {
+        Self {
+            message_id: record.message_id,
+            body: record.body,
+            receive_count: record.attributes.receive_count.and_then(|n| n.parse().ok()).unwrap_or(1),
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct SqsAnswer {
     #[serde(rename = "batchItemFailures")]
@@ -81,38 +215,6 @@ struct SqsAnswer {
 struct SqsFailure {
     #[serde(rename = "itemIdentifier")]
     message_id: String,
-}
-
-/// Serves SQS events with partial batch responses until the process is stopped.
-///
-/// # Errors
-/// When Lambda's runtime API cannot be reached.
-pub async fn serve_queue<H, F>(handler: H) -> Result<(), Error>
-where
-    H: Fn(Vec<Delivery>) -> F,
-    F: Future<Output = Vec<Failure>>,
-{
-    lambda_runtime::run(service_fn(|event: LambdaEvent<SqsEvent>| {
-        let handler = &handler;
-        async move {
-            let _written = Invocation::begin();
-            let deliveries = event
-                .payload
-                .records
-                .into_iter()
-                .map(|record| Delivery {
-                    message_id: record.message_id,
-                    body: record.body,
-                    receive_count: record.attributes.receive_count.and_then(|n| n.parse().ok()).unwrap_or(1),
-                })
-                .collect();
-            let failures = handler(deliveries).await;
-            log_failures(&failures);
-            let failures = failures.into_iter().map(|f| SqsFailure { message_id: f.message_id }).collect();
-            Ok::<_, Error>(SqsAnswer { failures })
-        }
-    }))
-    .await
 }
 
 /// Logs and counts each failure once, where it leaves the handler.
@@ -131,115 +233,4 @@ pub fn log_failures(failures: &[Failure]) {
         };
         ::metrics::counter!("delivery_failures_total", "verdict" => verdict).increment(1);
     }
-}
-
-/// Serves scheduled events, and direct invocations, whose payload does not matter; the handler's answer is returned.
-///
-/// # Errors
-/// When Lambda's runtime API cannot be reached.
-pub async fn serve_tick<H, F, T, E>(handler: H) -> Result<(), Error>
-where
-    H: Fn() -> F,
-    F: Future<Output = Result<T, E>>,
-    T: Serialize,
-    E: std::error::Error + 'static,
-{
-    lambda_runtime::run(service_fn(|_: LambdaEvent<serde_json::Value>| {
-        let handler = &handler;
-        async move {
-            let _written = Invocation::begin();
-            #[expect(clippy::disallowed_methods, reason = "measures how long the handler took")]
-            let start = Instant::now();
-            match handler().await {
-                Ok(answer) => {
-                    tracing::info!(duration_ms = start.elapsed().as_millis(), "tick handled");
-                    Ok(answer)
-                }
-                Err(error) => {
-                    tracing::error!(error = telemetry::chain(&error), "tick failed");
-                    Err(Error::from("the tick failed; its log line says why"))
-                }
-            }
-        }
-    }))
-    .await
-}
-
-/// The SQS event that Lambda would hand a function for these messages; for local runtimes and payload files.
-pub fn sqs_event(deliveries: &[Delivery], queue_arn: &str) -> serde_json::Value {
-    let records: Vec<_> = deliveries
-        .iter()
-        .map(|delivery| {
-            serde_json::json!({
-                "messageId": delivery.message_id,
-                "receiptHandle": delivery.message_id,
-                "body": delivery.body,
-                "attributes": {
-                    "ApproximateReceiveCount": delivery.receive_count.to_string(),
-                    "SentTimestamp": "0",
-                    "SenderId": "local",
-                    "ApproximateFirstReceiveTimestamp": "0"
-                },
-                "messageAttributes": {},
-                "md5OfBody": "",
-                "eventSource": "aws:sqs",
-                "eventSourceARN": queue_arn,
-                "awsRegion": "us-east-1"
-            })
-        })
-        .collect();
-    serde_json::json!({ "Records": records })
-}
-
-/// The API Gateway event (REST, proxy integration) that Lambda would hand a function for this request.
-pub fn api_gateway_event(request: &Request) -> serde_json::Value {
-    let headers: serde_json::Map<_, _> = request
-        .headers()
-        .iter()
-        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.into())))
-        .collect();
-    serde_json::json!({
-        "resource": "/{proxy+}",
-        "path": request.uri().path(),
-        "httpMethod": request.method().as_str(),
-        "headers": headers,
-        "multiValueHeaders": {},
-        "queryStringParameters": null,
-        "multiValueQueryStringParameters": {},
-        "pathParameters": null,
-        "stageVariables": null,
-        "requestContext": {
-            "resourcePath": "/{proxy+}",
-            "httpMethod": request.method().as_str(),
-            "path": request.uri().path(),
-            "stage": "local",
-            "requestId": "local",
-            "identity": {}
-        },
-        "body": BASE64.encode(request.body()),
-        "isBase64Encoded": true
-    })
-}
-
-/// The HTTP response in a function's answer to an API Gateway event; `None` when the answer has another shape.
-pub fn from_api_gateway_answer(answer: &serde_json::Value) -> Option<Response> {
-    let status = u16::try_from(answer.get("statusCode")?.as_u64()?).ok()?;
-    let text = answer.get("body").and_then(serde_json::Value::as_str).unwrap_or_default();
-    let body = if answer.get("isBase64Encoded").and_then(serde_json::Value::as_bool).unwrap_or(false) {
-        Bytes::from(BASE64.decode(text).ok()?)
-    } else {
-        Bytes::copy_from_slice(text.as_bytes())
-    };
-    let mut response = http::Response::builder().status(status);
-    for field in ["headers", "multiValueHeaders"] {
-        for (name, value) in answer.get(field).and_then(serde_json::Value::as_object).into_iter().flatten() {
-            let value = value.as_str().or_else(|| value.get(0).and_then(serde_json::Value::as_str));
-            if let Some(value) = value
-                && !response.headers_ref().is_some_and(|known| known.contains_key(name.as_str()))
-            {
-                response = response.header(name.as_str(), value);
-            }
-        }
-    }
-    response.body(body).ok()
 }

@@ -15,6 +15,7 @@ pub mod telemetry;
 pub use clock::system_clock;
 pub use config::{ConfigError, Environment};
 pub use delivery::{Delivery, Failure, Verdict};
+pub use lambda::Lambda;
 pub use problem::Problem;
 
 /// An HTTP request whose body was read whole, within the caller's limit.

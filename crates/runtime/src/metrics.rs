@@ -5,10 +5,11 @@
 //! may be frozen right afterwards.
 
 pub mod catalogue;
+mod embedded;
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use metrics_cloudwatch_embedded::{Builder, Collector};
+pub use embedded::Embedded;
 pub use metrics_exporter_prometheus::PrometheusHandle;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder};
 
@@ -19,12 +20,12 @@ use catalogue::{CATALOGUE, Kind};
 pub const NAMESPACE: &str = "Guildhall";
 
 static PROMETHEUS: OnceLock<PrometheusHandle> = OnceLock::new();
-static EMBEDDED: OnceLock<&'static Collector> = OnceLock::new();
+static EMBEDDED: OnceLock<Arc<Embedded>> = OnceLock::new();
 
 /// Metrics cannot be written in the embedded format.
 #[derive(Debug, thiserror::Error)]
-#[error("the recorder of metrics could not be installed: {0}")]
-pub struct EmbedError(String);
+#[error("another recorder of metrics was installed before")]
+pub struct EmbedError;
 
 /// A recorder for Prometheus with the catalogue's buckets.
 ///
@@ -56,13 +57,11 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
 /// # Errors
 /// When another recorder was installed before.
 pub fn install_embedded(environment: &Environment) -> Result<(), EmbedError> {
-    let mut builder = Builder::new().cloudwatch_namespace(NAMESPACE);
-    if let Some(stack) = environment.optional("METRICS_STACK") {
-        builder = builder.with_dimension("stack", stack.to_owned());
-    }
-    let collector = builder.init().map_err(|error| EmbedError(error.to_string()))?;
+    let stack = environment.optional("METRICS_STACK").map(str::to_owned);
+    let recorder = Arc::new(Embedded::new(stack, crate::system_clock()));
+    ::metrics::set_global_recorder(Arc::clone(&recorder)).map_err(|_| EmbedError)?;
     catalogue::describe();
-    EMBEDDED.get_or_init(|| collector);
+    EMBEDDED.get_or_init(|| recorder);
     Ok(())
 }
 
@@ -93,5 +92,5 @@ impl Drop for Invocation {
 /// # Errors
 /// When `output` does not take it.
 pub fn write_embedded(output: impl std::io::Write) -> std::io::Result<()> {
-    EMBEDDED.get().map_or(Ok(()), |collector| collector.flush(output))
+    EMBEDDED.get().map_or(Ok(()), |recorder| recorder.write(output))
 }

@@ -5,8 +5,7 @@
 //!
 //! On Lambda each line says which request it belongs to (`requestId`, and `xrayTraceId` where there is one), in `span`.
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::{LevelFilter, filter_fn};
+use tracing_subscriber::filter::{LevelFilter, Targets, filter_fn};
 use tracing_subscriber::fmt::layer;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -16,12 +15,13 @@ use crate::Environment;
 /// What the targets of this project's own logs begin with.
 const OWN: &str = "guildhall_";
 
-/// Starts logging: JSON lines, or readable lines with `LOG_FORMAT=text`; `LOG_LEVEL` filters (default `info`).
+/// Starts logging: JSON lines, or readable lines with `LOG_FORMAT=text`; `LOG_LEVEL` is a level, with exceptions for
+/// targets after it (`info,guildhall_store=debug`); `info` when it is neither.
 ///
 /// A second call does nothing, so that several handlers can share a process.
 pub fn init(environment: &Environment) {
-    let filter = EnvFilter::try_new(environment.optional("LOG_LEVEL").unwrap_or("info"))
-        .unwrap_or_else(|_| EnvFilter::new("info"));
+    let wanted = environment.optional("LOG_LEVEL").and_then(|level| level.parse::<Targets>().ok());
+    let filter = wanted.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
     let discreet = filter_fn(|metadata| metadata.target().starts_with(OWN) || *metadata.level() <= LevelFilter::INFO);
     let registry = tracing_subscriber::registry().with(filter).with(discreet);
     // A subscriber that is already there stays; that is what a process with several handlers wants.

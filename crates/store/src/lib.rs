@@ -25,6 +25,6 @@ mod timed;
 pub use error::StoreError;
 pub use health::{Health, health};
 pub use migrations::MIGRATOR;
-pub use pool::{Connect, connect};
+pub use pool::{Connect, connect, warm_up};
 pub use prompt::send_at_once;
 pub use sqlx::{Connection, PgConnection, PgPool};

@@ -29,18 +29,17 @@ impl Connect {
         Self { max_connections, transaction_pooler: false }
     }
 
-    /// Opens a pool, and its first connection if the database answers at once. A database that is away is no error
-    /// here: the pool connects when it is next used.
+    /// A pool that connects when it is first used, or by [`warm_up`].
     ///
     /// # Errors
     /// When `url` is not a connection string.
-    pub async fn open(self, url: &str) -> Result<PgPool, StoreError> {
+    pub fn lazily(self, url: &str) -> Result<PgPool, StoreError> {
         let mut options = PgConnectOptions::from_str(url).map_err(|_| StoreError::Address)?;
         options = options.application_name("guildhall");
         if self.transaction_pooler {
             options = options.statement_cache_capacity(0);
         }
-        let pool = PgPoolOptions::new()
+        Ok(PgPoolOptions::new()
             .max_connections(self.max_connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .idle_timeout(IDLE_TIMEOUT)
@@ -50,11 +49,24 @@ impl Connect {
                     Ok(())
                 })
             })
-            .connect_lazy_with(options);
-        if let Err(error) = pool.acquire().await {
-            tracing::warn!(error = %error, "the database is away; connecting when it is next needed");
-        }
+            .connect_lazy_with(options))
+    }
+
+    /// As [`Connect::lazily`], with its first connection if the database answers at once.
+    ///
+    /// # Errors
+    /// As [`Connect::lazily`]. A database that is away is no error here: the pool connects when it is next used.
+    pub async fn open(self, url: &str) -> Result<PgPool, StoreError> {
+        let pool = self.lazily(url)?;
+        warm_up(&pool).await;
         Ok(pool)
+    }
+}
+
+/// Connects ahead of the first use. A database that is away is no failure: the pool tries again when it is used.
+pub async fn warm_up(pool: &PgPool) {
+    if let Err(error) = pool.acquire().await {
+        tracing::warn!(error = %error, "the database is away; connecting when it is next needed");
     }
 }
 

@@ -53,20 +53,30 @@ pub enum StartError {
 }
 
 impl Deps {
-    /// Connects to what the variables name.
+    /// With what the variables name, which is connected to when it is first used, or by [`Deps::warm_up`].
     ///
     /// # Errors
-    /// When a variable is missing or unusable. A service that is away is no error.
-    pub async fn from_environment(environment: &Environment, clock: Clock) -> Result<Self, StartError> {
+    /// When a variable is missing or unusable.
+    pub fn from_environment(environment: &Environment, clock: Clock) -> Result<Self, StartError> {
         let verifier = Verifier::from_hex(environment.required("DISCORD_PUBLIC_KEY")?)?;
         let url = environment.required("WORK_QUEUE_URL")?.to_owned();
         let (database, redis) = (environment.secret("DATABASE_URL")?, environment.secret("REDIS_URL")?);
         // Two connections: one may still be busy with a request that was given up.
         let connect =
             Connect { max_connections: 2, transaction_pooler: environment.flag("DATABASE_TRANSACTION_POOLER") };
-        let (ctx, queue) = tokio::join!(Ctx::connect(&database, &redis, connect, clock), WorkQueue::connect(url));
-        guildhall_app::chart::warm_up();
-        Ok(Self { ctx: ctx?, queue, verifier, deadline: DEADLINE })
+        let ctx = Ctx::new(&database, &redis, connect, clock)?;
+        Ok(Self { ctx, queue: WorkQueue::at(url), verifier, deadline: DEADLINE })
+    }
+
+    /// Connects ahead of the first command, and reads the fonts of pictures. A service that is away is no error.
+    pub fn warm_up(&self) -> impl Future<Output = ()> + Send + use<> {
+        let ctx = self.ctx.clone();
+        async move {
+            ctx.warm_up().await;
+            // The fonts take milliseconds of computing: what has arrived meanwhile goes first.
+            tokio::task::yield_now().await;
+            guildhall_app::chart::warm_up();
+        }
     }
 }
 

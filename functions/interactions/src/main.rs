@@ -1,19 +1,13 @@
 //! The Lambda function `interactions`.
 
-use std::sync::Arc;
-
-use guildhall_interactions::{Deps, handle};
-use guildhall_runtime::{Environment, lambda, system_clock};
+use guildhall_interactions::{Deps, MAX_BODY_BYTES, handle};
+use guildhall_runtime::{Environment, Lambda, system_clock};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let environment = Environment::of_process();
-    lambda::start(&environment);
-    let deps = Arc::new(Box::pin(Deps::from_environment(&environment, system_clock())).await?);
-    lambda::serve_http(|request| {
-        let deps = Arc::clone(&deps);
-        async move { handle(&deps, request).await }
-    })
-    .await
-    .map_err(anyhow::Error::from_boxed)
+    let mut lambda = Lambda::start(&environment)?;
+    let deps = Deps::from_environment(&environment, system_clock())?;
+    lambda.prepare(deps.warm_up());
+    Ok(lambda.serve_http(MAX_BODY_BYTES, |request| handle(&deps, request)).await?)
 }

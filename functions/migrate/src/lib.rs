@@ -23,7 +23,7 @@ impl Deps {
     ///
     /// # Errors
     /// When the variable is missing.
-    pub async fn from_environment(environment: &Environment, _clock: Clock) -> Result<Self, ConfigError> {
+    pub fn from_environment(environment: &Environment, _clock: Clock) -> Result<Self, ConfigError> {
         Ok(Self::new(environment.required("DATABASE_URL")?))
     }
 

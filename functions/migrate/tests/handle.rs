@@ -11,7 +11,7 @@ use guildhall_test_kit::services::{POSTGRES, service};
 async fn an_empty_database_gets_the_whole_schema_once() {
     let database = TestDatabase::empty(&service(POSTGRES)).await;
     let environment = Environment::from_pairs([("DATABASE_URL", database.url())]);
-    let deps = Deps::from_environment(&environment, Clock::fixed(Timestamp::from_secs(0))).await.expect("it starts");
+    let deps = Deps::from_environment(&environment, Clock::fixed(Timestamp::from_secs(0))).expect("it starts");
     let all = MIGRATOR.iter().count();
     let first = handle(&deps).await.expect("a report");
     assert_eq!((first.applied.len(), first.already_applied), (all, 0));

@@ -47,16 +47,23 @@ impl Deps {
     /// Reads `DATABASE_URL`, and `DATABASE_TRANSACTION_POOLER` (`1` behind a pooler in transaction mode).
     ///
     /// # Errors
-    /// When a variable is missing or unusable. A database that is away is no error here.
-    pub async fn from_environment(environment: &Environment, clock: Clock) -> Result<Self, StartError> {
+    /// When a variable is missing or unusable. A database that is away is no error here: it is connected to when it is
+    /// first used.
+    pub fn from_environment(environment: &Environment, clock: Clock) -> Result<Self, StartError> {
         let transaction_pooler = environment.flag("DATABASE_TRANSACTION_POOLER");
         let connect = Connect { max_connections: 1, transaction_pooler };
-        Ok(Self::new(connect.open(environment.required("DATABASE_URL")?).await?, clock))
+        Ok(Self::new(connect.lazily(environment.required("DATABASE_URL")?)?, clock))
     }
 
     /// With these connections.
     pub const fn new(pool: PgPool, clock: Clock) -> Self {
         Self { pool, clock }
+    }
+
+    /// Connects ahead of the first batch. A database that is away is no error.
+    pub fn warm_up(&self) -> impl Future<Output = ()> + Send + use<> {
+        let pool = self.pool.clone();
+        async move { guildhall_store::warm_up(&pool).await }
     }
 }
 

@@ -13,7 +13,7 @@ const NOW: Timestamp = Timestamp::from_secs(1_780_000_000);
 
 async fn deps(database: &TestDatabase) -> Deps {
     let environment = Environment::from_pairs([("DATABASE_URL", database.url())]);
-    Deps::from_environment(&environment, Clock::fixed(NOW)).await.expect("it starts")
+    Deps::from_environment(&environment, Clock::fixed(NOW)).expect("it starts")
 }
 
 /// Messages by member 7, with these sequences.
@@ -59,7 +59,7 @@ async fn messages_are_counted_however_often_they_come() {
         let database = TestDatabase::create(&MIGRATOR).await;
         let variables = [("DATABASE_URL", database.url()), ("DATABASE_TRANSACTION_POOLER", pooler)];
         let environment = Environment::from_pairs(variables);
-        let deps = Deps::from_environment(&environment, Clock::fixed(NOW)).await.expect("it starts");
+        let deps = Deps::from_environment(&environment, Clock::fixed(NOW)).expect("it starts");
         let batch =
             || vec![delivery("a", encode(&envelope("s", 2..=50))), delivery("b", encode(&envelope("s", 40..=90)))];
         assert!(handle(&deps, batch()).await.is_empty());
@@ -198,7 +198,7 @@ async fn without_a_database_every_message_is_delivered_again() {
     let database = TestDatabase::create(&MIGRATOR).await;
     // Nothing listens there; the function starts all the same.
     let away = Environment::from_pairs([("DATABASE_URL", "postgres://postgres@127.0.0.1:1/none")]);
-    let deps_away = Deps::from_environment(&away, Clock::fixed(NOW)).await.expect("it starts");
+    let deps_away = Deps::from_environment(&away, Clock::fixed(NOW)).expect("it starts");
     let batch = || vec![delivery("a", encode(&envelope("s", 2..=3))), delivery("b", encode(&envelope("s", 4..=5)))];
     let failures = handle(&deps_away, batch()).await;
     assert_eq!(verdicts(&failures), [("a", Verdict::Retry), ("b", Verdict::Retry)]);
@@ -229,10 +229,9 @@ async fn a_lost_connection_is_replaced() {
 
 #[tokio::test]
 async fn the_address_is_required_and_never_repeated() {
-    let missing =
-        Deps::from_environment(&Environment::default(), Clock::fixed(NOW)).await.err().expect("it does not start");
+    let missing = Deps::from_environment(&Environment::default(), Clock::fixed(NOW)).err().expect("it does not start");
     assert!(matches!(missing, StartError::Config(_)));
     let wrong = Environment::from_pairs([("DATABASE_URL", "hunter2")]);
-    let wrong = Deps::from_environment(&wrong, Clock::fixed(NOW)).await.err().expect("it does not start");
+    let wrong = Deps::from_environment(&wrong, Clock::fixed(NOW)).err().expect("it does not start");
     assert!(!guildhall_runtime::telemetry::chain(&wrong).contains("hunter2"));
 }

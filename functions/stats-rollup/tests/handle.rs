@@ -39,7 +39,7 @@ fn hourly_messages(hours: u64) -> Envelope {
 async fn a_run_renews_every_snapshot_and_ends_what_is_old() {
     let database = TestDatabase::create(&MIGRATOR).await;
     let environment = Environment::from_pairs([("DATABASE_URL", database.url())]);
-    let deps = Deps::from_environment(&environment, Clock::fixed(NOW)).await.expect("it starts");
+    let deps = Deps::from_environment(&environment, Clock::fixed(NOW)).expect("it starts");
     let hours = BATCH_HOURS.unsigned_abs() * 4;
     let mut db = database.pool().acquire().await.expect("a connection");
     ingest::apply(&mut db, &[&hourly_messages(hours)], NOW).await.expect("counted");
@@ -74,6 +74,6 @@ async fn a_run_out_of_time_says_what_is_left() {
 #[tokio::test]
 async fn a_run_without_a_database_fails() {
     let environment = Environment::from_pairs([("DATABASE_URL", "postgres://postgres@127.0.0.1:1/none")]);
-    let deps = Deps::from_environment(&environment, Clock::fixed(NOW)).await.expect("it starts");
+    let deps = Deps::from_environment(&environment, Clock::fixed(NOW)).expect("it starts");
     assert!(handle(&deps).await.is_err());
 }

@@ -52,18 +52,24 @@ pub enum StartError {
 }
 
 impl Deps {
-    /// Connects to what the variables name.
+    /// With what the variables name, which is connected to when it is first used, or by [`Deps::warm_up`].
     ///
     /// # Errors
-    /// When a variable is missing or unusable. A service that is away is no error.
-    pub async fn from_environment(environment: &Environment, clock: Clock) -> Result<Self, StartError> {
+    /// When a variable is missing or unusable.
+    pub fn from_environment(environment: &Environment, clock: Clock) -> Result<Self, StartError> {
         let base = environment.optional("DISCORD_API_URL").unwrap_or(DISCORD);
         let discord = Discord::new(&environment.secret("DISCORD_TOKEN")?, base)?;
         let (database, redis) = (environment.secret("DATABASE_URL")?, environment.secret("REDIS_URL")?);
         let transaction_pooler = environment.flag("DATABASE_TRANSACTION_POOLER");
         let connect = Connect { max_connections: 2, transaction_pooler };
-        let ctx = Ctx::connect(&database, &redis, connect, clock).await?;
+        let ctx = Ctx::new(&database, &redis, connect, clock)?;
         Ok(Self { ctx, discord, deadline: sync::DEADLINE })
+    }
+
+    /// Connects ahead of the first job. A service that is away is no error.
+    pub fn warm_up(&self) -> impl Future<Output = ()> + Send + use<> {
+        let ctx = self.ctx.clone();
+        async move { ctx.warm_up().await }
     }
 }
 

@@ -67,7 +67,7 @@ async fn start(environment: &Environment, clock: &Clock) -> anyhow::Result<Stack
 }
 
 async fn migrate(environment: &Environment, clock: &Clock) -> anyhow::Result<()> {
-    let deps = guildhall_migrate::Deps::from_environment(environment, clock.clone()).await?;
+    let deps = guildhall_migrate::Deps::from_environment(environment, clock.clone())?;
     guildhall_migrate::handle(&deps).await.context("could not migrate the database")?;
     Ok(())
 }

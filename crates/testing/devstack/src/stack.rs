@@ -145,8 +145,7 @@ impl Stack {
     ) -> anyhow::Result<()> {
         let environment = Environment::from_pairs(self.environment.clone());
 
-        let deps = Box::pin(guildhall_interactions::Deps::from_environment(&environment, clock.clone()))
-            .await
+        let deps = guildhall_interactions::Deps::from_environment(&environment, clock.clone())
             .context("could not start the function interactions")?;
         let deps = Arc::new(deps);
         let stop = self.stop.clone();
@@ -162,7 +161,6 @@ impl Stack {
         });
 
         let deps = guildhall_worker::Deps::from_environment(&environment, clock.clone())
-            .await
             .context("could not start the function worker")?;
         let source =
             EventSource { batch: 10, window: Duration::ZERO, ..EventSource::new(&self.resources.work_queue.url) };
@@ -173,7 +171,6 @@ impl Stack {
 
         for queue in &self.resources.event_queues {
             let deps = guildhall_stats_ingest::Deps::from_environment(&environment, clock.clone())
-                .await
                 .context("could not start the function stats-ingest")?;
             let source = EventSource { deliver_twice, ..EventSource::new(&queue.url) };
             let (sqs, stop) = (self.aws.sqs.clone(), self.stop.clone());
@@ -183,7 +180,6 @@ impl Stack {
         }
 
         let deps = guildhall_stats_rollup::Deps::from_environment(&environment, clock.clone())
-            .await
             .context("could not start the function stats-rollup")?;
         let stop = self.stop.clone();
         self.tasks.spawn(async move {

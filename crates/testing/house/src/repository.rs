@@ -11,7 +11,8 @@ use anyhow::{Context as _, Result, ensure};
 #[expect(clippy::disallowed_methods, reason = "the environment is where cargo says it")]
 pub fn root() -> PathBuf {
     let here = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from("."), PathBuf::from);
-    here.ancestors().nth(3).unwrap_or(&here).to_path_buf()
+    // Crates lie at several depths; the workspace's lock file lies at its root.
+    here.ancestors().find(|folder| folder.join("Cargo.lock").is_file()).unwrap_or(&here).to_path_buf()
 }
 
 /// The path of every file, from the root, in order.

@@ -103,7 +103,7 @@ impl Console {
         // What a Lambda has to answer in is not what this fault is about.
         let patient = ctx.db.options().clone().acquire_timeout(context.scale.patience);
         ctx.db = patient.connect_lazy_with((*ctx.db.connect_options()).clone());
-        let queue = WorkQueue::connect("http://127.0.0.1:1/nobody".to_owned()).await;
+        let queue = WorkQueue::at("http://127.0.0.1:1/nobody".to_owned());
         Ok(Self { ctx, queue, redis, _database: database, transactions, patience: context.scale.patience })
     }
 
