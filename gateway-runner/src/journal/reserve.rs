@@ -4,6 +4,8 @@
 //! be drained without a little that was kept for this.
 //!
 //! **Invariant:** the file is room and nothing else: it is never read.
+//! **Invariant:** it is not begun where the file system says that it does not fit: a disk that is nearly full is not filled by
+//! trying.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -34,15 +36,32 @@ impl Reserve {
 
     /// Keeps the room, if the disk has it, less what the database has in pages of its own that are `free`.
     pub(super) fn hold(&mut self, free: u64) -> io::Result<()> {
+        self.hold_of(free, self.available()?)
+    }
+
+    /// As [`Reserve::hold`], on a file system with so much room.
+    pub(super) fn hold_of(&mut self, free: u64, available: u64) -> io::Result<()> {
+        let least = self.bytes.saturating_sub(free);
         if self.held >= self.bytes {
             return Ok(());
         }
-        self.fill(self.bytes).or_else(|_| self.fill(self.bytes.saturating_sub(free)))
+        self.fill(self.bytes, available).or_else(|_| self.fill(least, available))
     }
 
-    fn fill(&mut self, bytes: u64) -> io::Result<()> {
+    /// What the file system gives to who is not privileged.
+    fn available(&self) -> io::Result<u64> {
+        let folder = self.path.parent().unwrap_or(&self.path);
+        let room = rustix::fs::statvfs(folder)?;
+        Ok(room.f_bavail.saturating_mul(room.f_frsize))
+    }
+
+    fn fill(&mut self, bytes: u64, available: u64) -> io::Result<()> {
         if self.held >= bytes {
             return Ok(());
+        }
+        // A quota, or a limit of the process, shows only when it is tried.
+        if available < bytes.saturating_sub(self.held) {
+            return Err(io::ErrorKind::StorageFull.into());
         }
         let filled = File::create(&self.path).and_then(|mut file| {
             let block = vec![0; 64 * 1_024];

@@ -206,6 +206,11 @@ impl Store {
 
     /// Whether there is room for more than forgetting: as much as is to be kept for that, beside the database or in it.
     pub(super) fn has_room(&mut self) -> Result<bool, rusqlite::Error> {
+        // First what is in the log, for which the database may have to grow.
+        match self.fold() {
+            Err(error) if is_full(&error) => return Ok(false),
+            folded => folded?,
+        }
         let pragma = |name| self.connection.pragma_query_value(None, name, |row| row.get::<_, u64>(0));
         let free = pragma("freelist_count")?.saturating_mul(pragma("page_size")?);
         Ok(self.reserve.hold(free).is_ok())

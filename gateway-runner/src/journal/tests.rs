@@ -178,8 +178,37 @@ fn the_reserve_is_kept_given_back_and_kept_again() {
     assert_eq!(kept(), None);
     let gone = folder.path().join("gone");
     let mut reserve = reserve::Reserve::new(&gone, 1 << 26);
-    assert!(reserve.hold((1 << 22) - 1).is_err(), "one byte is missing");
-    reserve.hold(1 << 22).expect("the database has as much to spare");
+    assert!(reserve.hold(0).is_err(), "there is no file system");
+    assert!(reserve.hold_of((1 << 22) - 1, u64::MAX).is_err(), "one byte is missing");
+    reserve.hold_of(1 << 22, 0).expect("the database has as much to spare");
+}
+
+#[test]
+fn a_reserve_that_does_not_fit_is_not_begun() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("journal.reserve");
+    let mut reserve = reserve::Reserve::new(folder.path(), 1 << 26);
+    assert!(reserve.hold_of(0, (1 << 22) - 1).is_err());
+    assert!(!file.exists(), "the last room of the disk was written to");
+    reserve.hold_of(1 << 20, 3 << 20).expect("the database spares the rest");
+    assert_eq!(fs::metadata(&file).expect("kept").len(), 3 << 20);
+    reserve.hold_of(0, 1 << 20).expect("what is there already needs no room");
+    assert_eq!(fs::metadata(&file).expect("kept").len(), 1 << 22);
+}
+
+#[test]
+fn the_log_is_folded_in_before_room_is_judged() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut store, _) = Store::open_or_set_aside(folder.path(), 1 << 20, "holder", 2, NOW).expect("opens");
+    store.begin().expect("usable");
+    for id in 1..=40 {
+        store.append(&entry(id, PriorityClass::High, 3_000), mark(id.cast_unsigned())).expect("usable");
+    }
+    store.commit().expect("usable");
+    let database = || fs::metadata(folder.path().join("journal.db")).expect("there").len();
+    let before = database();
+    assert!(store.has_room().expect("usable"));
+    assert!(database() > before + 100_000, "{before}: what is still in the log is not in the judgement");
 }
 
 #[tokio::test]
