@@ -1,9 +1,10 @@
 //! Probes and metrics over HTTP.
 //!
-//! **Invariant:** the liveness probe depends on nothing: a runner that waits for Discord, SQS or DynamoDB is alive, and
+//! **Invariant:** the liveness probe depends on nothing, from the first moment on: a runner that waits for Discord, SQS or DynamoDB is alive, and
 //! restarting it would cost a RESUME.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -19,10 +20,10 @@ use crate::status::{Phase, Status};
 pub struct Admin {
     /// The shards.
     pub status: Status,
-    /// The journal.
-    pub journal: Journal,
+    /// The journal, once it is open.
+    pub journal: Arc<OnceLock<Journal>>,
     /// Renders the metrics.
-    pub render: std::sync::Arc<dyn Fn() -> String + Send + Sync>,
+    pub render: Arc<dyn Fn() -> String + Send + Sync>,
 }
 
 #[derive(Serialize)]
@@ -44,12 +45,15 @@ pub fn router(admin: Admin) -> Router {
 
 async fn readiness(State(admin): State<Admin>) -> (StatusCode, Json<Readiness>) {
     let (shards, connected) = admin.status.report();
-    let journal = match admin.journal.health() {
-        Health::Writable => "writable",
-        Health::Failing => "failing",
-        Health::Damaged => "damaged",
+    let health = admin.journal.get().map(Journal::health);
+    let journal = match health {
+        None => "not open yet",
+        Some(Health::Writable) => "writable",
+        Some(Health::Failing) => "failing",
+        Some(Health::Damaged) => "damaged",
     };
-    let ready = connected && admin.journal.health() == Health::Writable;
+    let ready = connected && health == Some(Health::Writable);
+    let journal_free_bytes = admin.journal.get().map_or(0, Journal::free_bytes);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Readiness { ready, journal, journal_free_bytes: admin.journal.free_bytes(), shards }))
+    (status, Json(Readiness { ready, journal, journal_free_bytes, shards }))
 }

@@ -73,11 +73,7 @@ impl Config {
             table: env.required("COORDINATION_TABLE")?.to_owned(),
             journal_dir: env.required("RUNNER_JOURNAL_DIR")?.into(),
             journal_max_bytes: env.parsed_or("RUNNER_JOURNAL_MAX_BYTES", "a number of bytes", 1 << 30)?,
-            admin_addr: env.parsed_or(
-                "RUNNER_ADMIN_ADDR",
-                "an address such as 127.0.0.1:9100",
-                SocketAddr::from(([127, 0, 0, 1], 9_100)),
-            )?,
+            admin_addr: admin_addr(env)?,
             shard_count,
             reshard: timing(env)?,
             lease_term: Duration::from_millis(term.max(200)),
@@ -87,6 +83,15 @@ impl Config {
             members_intent: env.parsed_or("RUNNER_MEMBERS_INTENT", "true or false", true)?,
         })
     }
+}
+
+/// Where probes and metrics are served.
+///
+/// # Errors
+/// When the variable is unusable.
+pub fn admin_addr(env: &Environment) -> Result<SocketAddr, ConfigError> {
+    let default = SocketAddr::from(([127, 0, 0, 1], 9_100));
+    env.parsed_or("RUNNER_ADMIN_ADDR", "an address such as 127.0.0.1:9100", default)
 }
 
 fn timing(env: &Environment) -> Result<Timing, ConfigError> {

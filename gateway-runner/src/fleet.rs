@@ -171,6 +171,7 @@ impl Fleet {
         let now = Instant::now();
         self.observer.observe(sweep, now);
         self.deps.status.coordinated();
+        self.measure(now);
         let plan = self.plan(now);
         for shard in plan.give {
             self.give(shard).await;
@@ -299,6 +300,9 @@ impl Fleet {
             // The lease stays: so that no other runner runs into the same refusal, or as the sign of who runs the shards
             // that have its guilds now.
             Outcome::Fatal(_) | Outcome::Retired => {
+                if let Outcome::Fatal(code) = outcome {
+                    self.refused(shard, code);
+                }
                 match self.active.get_mut(&shard) {
                     Some(running) => {
                         running.ended = true;

@@ -12,6 +12,8 @@ mod budget;
 mod verdict;
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,7 +23,7 @@ use tokio::time::Instant;
 use twilight_gateway::queue::Queue;
 
 use crate::discovery::Discovery;
-use crate::lease::item::{int, number};
+use crate::lease::item::{int, number, string, text};
 use crate::lease::{Key, Lease, Table, TableError, Written};
 use crate::reshard::Attached;
 use crate::status::{Phase, Status};
@@ -93,6 +95,16 @@ pub enum Refusal {
     Fatal(u16),
 }
 
+/// What became of a request.
+enum Admitted {
+    /// A unit is taken for it.
+    Yes,
+    /// The lease is lost.
+    Lost,
+    /// Discord closed the shard for good with this code.
+    Fatal(u16),
+}
+
 /// The gate, shared by the shards of a runner.
 pub struct Gate {
     table: Table,
@@ -103,54 +115,90 @@ pub struct Gate {
     configuration: String,
     /// Bucket → the claim last seen, and since when.
     seen: Mutex<HashMap<u32, (u64, Instant)>>,
+    /// The name that this gate's claims bear, and how many there were.
+    name: String,
+    claims: AtomicU64,
 }
 
 impl Gate {
     /// A gate for the application's shards.
     pub fn new(table: Table, discovery: Discovery, clock: Clock, status: Status, configuration: String) -> Self {
-        Self { table, discovery, clock, status, configuration, seen: Mutex::default() }
+        // The keys of the hasher are the operating system's random bits.
+        let name = format!("{:016x}", RandomState::new().hash_one(clock.now().as_millis()));
+        Self { table, discovery, clock, status, configuration, seen: Mutex::default(), name, claims: AtomicU64::new(0) }
     }
 
     /// Answers a shard's requests, one after the other, until the lease is lost, or Discord has closed the shard for good:
     /// then with the code.
     pub async fn serve(&self, slot: &Slot, lease: &Lease, attached: &Attached) -> Option<u16> {
-        let mut first = true;
+        // Discord asks for a wait of one to five seconds after an invalid session.
+        let spread = Duration::from_secs(1) + Duration::from_millis(u64::from(lease.shard().id % 16) * 250);
+        let mut wait = Duration::ZERO;
         loop {
-            let permit = slot.next().await;
-            if !first {
-                // Discord asks for a wait of one to five seconds after an invalid session.
-                let spread = Duration::from_millis(u64::from(lease.shard().id % 16) * 250);
-                tokio::time::sleep(Duration::from_secs(1) + spread).await;
-            }
-            first = false;
-            let mut pause = Duration::from_millis(500);
-            while !permit.is_closed() {
-                if lease.fresh().await.is_err() {
-                    return None;
-                }
-                // Its guilds are cut over to other shards at once.
-                if attached.get().is_some_and(|side| side.gives_up()) {
-                    tokio::time::sleep(pause).await;
-                    continue;
-                }
-                match self.pass(lease.shard()).await {
+            let mut permit = slot.next().await;
+            let admitted = async {
+                tokio::time::sleep(std::mem::replace(&mut wait, spread)).await;
+                self.admit(lease, attached).await
+            };
+            let admitted = tokio::select! {
+                biased;
+                // Whoever comes next asks for himself, and does not wait for what this one was told to wait.
+                () = permit.closed() => continue,
+                admitted = admitted => admitted,
+            };
+            match admitted {
+                Admitted::Yes => {
+                    metrics::counter!("identifies_total").increment(1);
+                    tracing::info!(shard = %lease.shard(), "identifying");
                     // The receiver is gone when the connection closed meanwhile; the unit is spent all the same.
-                    Ok(()) if lease.is_fresh() => {
-                        metrics::counter!("identifies_total").increment(1);
-                        tracing::info!(shard = %lease.shard(), "identifying");
-                        let _gone = permit.send(()).is_err();
-                        break;
-                    }
-                    Ok(()) => {}
-                    Err(Refusal::Fatal(code)) => return Some(code),
-                    Err(refusal) => {
-                        self.refused(lease.shard(), &refusal);
-                        tokio::time::sleep(self.wait(&refusal, pause)).await;
-                        pause = (pause * 2).min(Duration::from_secs(10));
-                    }
+                    let _gone = permit.send(()).is_err();
+                }
+                Admitted::Lost => return None,
+                Admitted::Fatal(code) => return Some(code),
+            }
+        }
+    }
+
+    /// Waits until the shard may identify, or never may.
+    async fn admit(&self, lease: &Lease, attached: &Attached) -> Admitted {
+        let mut pause = Duration::from_millis(500);
+        loop {
+            if lease.fresh().await.is_err() {
+                return Admitted::Lost;
+            }
+            // Its guilds are cut over to other shards, or that is not known yet.
+            if attached.get().is_some_and(|side| !side.may_identify()) {
+                tokio::time::sleep(pause).await;
+                continue;
+            }
+            match self.pass(lease.shard()).await {
+                // A table so slow that the lease has aged meanwhile is asked once more, before a unit is lost for that.
+                Ok(()) if lease.is_fresh() || (lease.renew().await.is_ok() && lease.is_fresh()) => {
+                    return Admitted::Yes;
+                }
+                Ok(()) => {}
+                Err(Refusal::Fatal(code)) => return Admitted::Fatal(code),
+                Err(refusal) => {
+                    self.refused(lease.shard(), &refusal);
+                    tokio::time::sleep(self.wait(&refusal, pause)).await;
+                    pause = (pause * 2).min(Duration::from_secs(10));
                 }
             }
         }
+    }
+
+    /// Measures how many IDENTIFYs are left, as the table remembers it: whichever runner spent them, and all of them again
+    /// once Discord's window is over. `None` when nobody has asked Discord yet.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub async fn measure(&self) -> Result<Option<u32>, TableError> {
+        let item = self.table.get(&self.budget_key()).await?;
+        let left = item.as_ref().and_then(Window::remembered).map(|window| window.left(self.clock.now().as_millis()));
+        if let Some(left) = left {
+            metrics::gauge!("identify_budget_remaining").set(f64::from(left));
+        }
+        Ok(left)
     }
 
     /// How many IDENTIFYs are left.
@@ -197,7 +245,7 @@ impl Gate {
         if let Some(code) = self.verdict(shard).await? {
             return Err(Refusal::Fatal(code));
         }
-        let (window, _) = self.window().await?;
+        let (window, ..) = self.window().await?;
         if window.remaining > 0 {
             self.pace(shard.id % u32::from(window.concurrency)).await?;
         }
@@ -209,8 +257,13 @@ impl Gate {
     /// Claims the bucket's next turn: a claim is possible [`PACE`] after the one before it was first seen.
     async fn pace(&self, bucket: u32) -> Result<(), Refusal> {
         let key = self.table.own("pace", bucket.to_string());
+        let by = self.claim();
         loop {
             let item = self.table.get(&key).await?;
+            // A claim whose answer was lost looks refused when the library repeats it: its turn would be waited for twice.
+            if item.as_ref().and_then(|item| string(item, "claimed_by")) == Some(by.as_str()) {
+                return Ok(());
+            }
             let claim: Option<u64> = item.as_ref().and_then(|item| number(item, "counter"));
             if let Some(claim) = claim {
                 let age = item
@@ -225,12 +278,20 @@ impl Gate {
                     }
                 }
             }
-            let mine = HashMap::from([("at".to_owned(), int(self.clock.now().as_millis()))]);
+            let mine = HashMap::from([
+                ("at".to_owned(), int(self.clock.now().as_millis())),
+                ("claimed_by".to_owned(), text(by.as_str())),
+            ]);
             if self.table.put_short_lived(&key, claim, mine).await? == Written::Done {
                 self.since(bucket, claim.map_or(1, |claim| claim + 1));
                 return Ok(());
             }
         }
+    }
+
+    /// A name for one claim, by which it is known again when its answer was lost.
+    fn claim(&self) -> String {
+        format!("{}-{}", self.name, self.claims.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Since when this claim has been the bucket's latest, as far as this runner saw.
@@ -245,14 +306,21 @@ impl Gate {
 
     /// Takes one unit, never more than the table or Discord say is left.
     async fn spend(&self) -> Result<(), Refusal> {
+        let by = self.claim();
         loop {
-            let (window, seen) = self.window().await?;
+            let (window, seen, last) = self.window().await?;
+            if last.as_ref() == Some(&by) {
+                metrics::gauge!("identify_budget_remaining").set(f64::from(window.remaining));
+                return Ok(());
+            }
             let Some(left) = window.remaining.checked_sub(1) else {
                 metrics::gauge!("identify_budget_remaining").set(0.0);
                 return Err(Refusal::Exhausted { until: Timestamp::from_millis(window.ends) });
             };
             let spent = Window { remaining: left, ..window };
-            if self.table.put_short_lived(&self.budget_key(), seen, spent.item()).await? == Written::Done {
+            let mut item = spent.item();
+            item.insert("claimed_by".to_owned(), text(by.as_str()));
+            if self.table.put_short_lived(&self.budget_key(), seen, item).await? == Written::Done {
                 metrics::gauge!("identify_budget_remaining").set(f64::from(left));
                 return Ok(());
             }
@@ -263,8 +331,8 @@ impl Gate {
         self.table.own("budget", "budget".to_owned())
     }
 
-    /// The present window, and the counter of what the table remembers of it.
-    async fn window(&self) -> Result<(Window, Option<u64>), Refusal> {
+    /// The present window, the counter of what the table remembers of it, and whose claim that was.
+    async fn window(&self) -> Result<(Window, Option<u64>, Option<String>), Refusal> {
         let item = self.table.get(&self.budget_key()).await?;
         let seen = item.as_ref().and_then(|item| number(item, "counter"));
         let remembered = item.as_ref().and_then(Window::remembered);
@@ -277,6 +345,7 @@ impl Gate {
         };
         let limit = self.discovery.fetch(good_for).await.ok().map(|gateway| gateway.limit);
         let window = Window::present(remembered, limit.as_ref(), self.clock.now().as_millis());
-        Ok((window.ok_or(Refusal::Unknown)?, seen))
+        let by = item.as_ref().and_then(|item| string(item, "claimed_by")).map(str::to_owned);
+        Ok((window.ok_or(Refusal::Unknown)?, seen, by))
     }
 }

@@ -268,6 +268,11 @@ impl Lease {
         self.state.borrow().is_fresh(Instant::now(), self.term)
     }
 
+    /// Whether the table has answered lately. It may be slow and answer all the same.
+    pub fn is_answered(&self) -> bool {
+        self.state.borrow().renewed.elapsed() < self.term * 2
+    }
+
     /// Whether the table confirmed the lease since the process last stood still.
     pub fn is_confirmed(&self) -> bool {
         self.state.borrow().standstills == self.pulse.beat(Instant::now())

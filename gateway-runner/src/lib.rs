@@ -20,6 +20,8 @@ pub mod config;
 pub mod discovery;
 pub mod fleet;
 pub mod gauges;
+pub mod health;
+mod housekeeping;
 pub mod identify;
 pub mod journal;
 pub mod lease;
@@ -30,11 +32,12 @@ pub mod send;
 pub mod shard;
 pub mod sharding;
 pub mod status;
+pub mod watch;
 pub mod watermark;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -67,8 +70,6 @@ const AGAIN: Duration = Duration::from_secs(1);
 const PATIENCE_WITH_DISCORD: u32 = 3;
 /// How long the journal's thread may take to write what it was told.
 const JOIN: Duration = Duration::from_secs(2);
-/// How often gauges that nobody updates by himself are read.
-const HOUSEKEEPING: Duration = Duration::from_secs(5);
 
 /// Runs a runner until it is told to stop, with AWS as the environment describes it.
 ///
@@ -86,6 +87,15 @@ pub async fn run(config: Config, clock: Clock, stop: CancellationToken) -> anyho
 pub async fn run_with(config: Config, aws: &SdkConfig, clock: Clock, stop: CancellationToken) -> anyhow::Result<()> {
     let metrics = guildhall_runtime::metrics::install().context("another recorder of metrics is installed")?;
     guildhall_runtime::metrics::catalogue::begin(guildhall_runtime::metrics::catalogue::Source::Runner);
+    let (mut tasks, status, probed) = (JoinSet::new(), Status::default(), Arc::new(OnceLock::new()));
+    let listener = tokio::net::TcpListener::bind(config.admin_addr)
+        .await
+        .with_context(|| format!("cannot listen on {} (RUNNER_ADMIN_ADDR)", config.admin_addr))?;
+    tracing::info!(address = %listener.local_addr()?, "probes and metrics are served");
+    let render = metrics.clone();
+    let admin =
+        admin::Admin { status: status.clone(), journal: probed.clone(), render: Arc::new(move || render.render()) };
+    tasks.spawn(async move { axum::serve(listener, admin::router(admin)).await.context("the admin server ended") });
     let table = Table::new(dynamo(aws, config.lease_term), config.table.clone(), &config.application, clock.clone());
     if !reach(&table, &stop).await? {
         return Ok(());
@@ -96,6 +106,9 @@ pub async fn run_with(config: Config, aws: &SdkConfig, clock: Clock, stop: Cance
     let partitions = u32::try_from(config.queue_urls.len()).context("too many event queues")?;
     let (journal, found, thread) =
         Journal::open(&config.journal_dir, config.journal_max_bytes, &holder, partitions, clock.now())?;
+    // The cell's only other handle is the admin server's, so that the journal ends when that does.
+    let _empty = probed.set(journal.clone()).is_ok();
+    drop(probed);
     let candidate =
         Candidate { table: &table, holder: &holder, predecessors: &found.predecessors, term: config.lease_term };
     let settled = loop {
@@ -114,6 +127,7 @@ pub async fn run_with(config: Config, aws: &SdkConfig, clock: Clock, stop: Cance
     let sharding = match settled {
         Ok(Some(sharding)) => sharding,
         other => {
+            tasks.shutdown().await;
             close(journal, thread).await;
             return other.map(drop).map_err(Into::into);
         }
@@ -123,38 +137,31 @@ pub async fn run_with(config: Config, aws: &SdkConfig, clock: Clock, stop: Cance
     for (session, id, first, first_at) in &found.pending {
         marks.submitted(session, *id, *first, *first_at, None);
     }
-    let status = Status::default();
     tracing::info!(shard_count, holder = %holder, pending = found.pending.len(), "the runner starts");
 
-    let mut tasks = JoinSet::new();
     let sqs = Sqs::from_config(aws);
     for (partition, queue_url) in (0..partitions).zip(config.queue_urls.clone()) {
         let sender =
             send::Sender { sqs: sqs.clone(), queue_url, partition, journal: journal.clone(), marks: marks.clone() };
         tasks.spawn(async move { sender.run().await.map_err(anyhow::Error::from) });
     }
-    let listener = tokio::net::TcpListener::bind(config.admin_addr)
-        .await
-        .with_context(|| format!("cannot listen on {} (RUNNER_ADMIN_ADDR)", config.admin_addr))?;
-    tracing::info!(address = %listener.local_addr()?, "probes and metrics are served");
-    let render = metrics.clone();
-    let admin =
-        admin::Admin { status: status.clone(), journal: journal.clone(), render: Arc::new(move || render.render()) };
-    tasks.spawn(async move { axum::serve(listener, admin::router(admin)).await.context("the admin server ended") });
-    let housekeeping = journal.clone();
+    let upkeep = move || metrics.run_upkeep();
+    let watching = housekeeping::run(upkeep, journal.clone(), config.journal_max_bytes, status.clone());
     tasks.spawn(async move {
-        let mut tick = tokio::time::interval(HOUSEKEEPING);
-        loop {
-            tick.tick().await;
-            metrics.run_upkeep();
-            measure(&housekeeping, config.journal_max_bytes);
-        }
+        watching.await;
+        Ok(())
     });
 
     let intents = intents(config.members_intent);
     let configuration = identify::fingerprint(config.token.expose_secret(), intents.bits(), &config.retry);
+    let gate = Arc::new(Gate::new(table.clone(), discovery, clock.clone(), status.clone(), configuration));
+    let budget = housekeeping::budget(gate.clone(), status.clone());
+    tasks.spawn(async move {
+        budget.await;
+        Ok(())
+    });
     let deps = shard::Deps {
-        gate: Arc::new(Gate::new(table.clone(), discovery, clock.clone(), status.clone(), configuration)),
+        gate,
         journal: journal.clone(),
         marks,
         clock,
@@ -279,16 +286,6 @@ fn intents(members: bool) -> Intents {
         | Intents::GUILD_MESSAGES
         | Intents::GUILD_MESSAGE_REACTIONS;
     if members { always | Intents::GUILD_MEMBERS } else { always }
-}
-
-fn measure(journal: &Journal, max_bytes: u64) {
-    let free = u64::try_from(journal.free_bytes()).unwrap_or(u64::MAX);
-    #[expect(clippy::cast_precision_loss, reason = "gauges; a journal stays far below 2^52 bytes")]
-    {
-        metrics::gauge!("journal_bytes").set(max_bytes.saturating_sub(free) as f64);
-        metrics::gauge!("journal_max_bytes").set(max_bytes as f64);
-        metrics::gauge!("queue_depth", "queue" => "journal").set(journal.queue_depth() as f64);
-    }
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use guildhall_domain::{GuildId, ShardId};
+use guildhall_wire::CoverageGap;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -61,7 +62,10 @@ struct Stream {
     fresh_at: Option<Instant>,
     /// Nothing waits to be read, as of this round of asking.
     drained: Option<u64>,
-    gap_sent: Option<Vec<i64>>,
+    /// The gap that was reported, and the envelopes it travels in.
+    gap_sent: Option<(CoverageGap, Vec<i64>)>,
+    /// The code with which Discord closed the shard for good.
+    closed: Option<u16>,
 }
 
 impl Stream {
@@ -91,8 +95,10 @@ struct State {
     record: Option<Record>,
     old: Stream,
     old_lost: bool,
-    /// No shard of the new set has ever had a session.
-    untouched: bool,
+    /// Whether no shard of the new set has ever had a session, nor can get one unseen; `None` until that was asked.
+    untouched: Option<bool>,
+    /// Neither record nor session is there yet, so the first session may begin.
+    vacant: bool,
     new: BTreeMap<u32, Stream>,
     tracks: HashMap<GuildId, Tracked>,
     round: u64,
@@ -128,14 +134,14 @@ enum Hold {
 }
 
 impl Cutover {
-    /// The cut-over of `shard` to a set of `target` shards; not begun. `untouched`: none of the new shards has ever had
-    /// a session.
-    pub fn new(shard: ShardId, target: u32, timing: Timing, untouched: bool) -> Arc<Self> {
+    /// The cut-over of `shard` to a set of `target` shards; not begun.
+    pub fn new(shard: ShardId, target: u32, timing: Timing) -> Arc<Self> {
         let state = State {
             record: None,
             old: Stream::default(),
             old_lost: false,
-            untouched,
+            untouched: None,
+            vacant: false,
             new: Self::successors(shard, target).map(|id| (id, Stream::default())).collect(),
             tracks: HashMap::new(),
             round: 0,
@@ -167,10 +173,8 @@ impl Cutover {
     /// has ended.
     pub fn may_begin(&self) -> bool {
         let state = self.lock();
-        state
-            .record
-            .as_ref()
-            .is_some_and(|record| state.old.live || record.is_complete() || (state.old_lost && !state.untouched))
+        let goes_on_without = state.old_lost && state.untouched == Some(false);
+        state.record.as_ref().is_some_and(|record| state.old.live || record.is_complete() || goes_on_without)
     }
 
     /// Whether a session of this new shard begins where the old one was lost, with nothing between them to compare, and
@@ -197,8 +201,27 @@ impl Cutover {
         }
     }
 
+    /// Discord closed a new shard for good. While the old session lives it goes on counting, and the cut-over waits;
+    /// otherwise the others go on without that shard.
+    pub fn refused(&self, shard: u32, code: u16) {
+        let mut state = self.lock();
+        let stream = state.new.entry(shard).or_default();
+        stream.live = false;
+        stream.closed = Some(code);
+    }
+
+    /// The new shard that holds the cut-over up because Discord closed it for good, and the code.
+    pub fn is_held_up(&self) -> Option<(u32, u16)> {
+        let state = self.lock();
+        if state.record.as_ref().is_none_or(|record| record.finished) {
+            return None;
+        }
+        state.new.iter().find_map(|(shard, stream)| Some((*shard, stream.closed?)))
+    }
+
     /// This runner gives the shard up.
     pub fn abandon(&self) {
+        metrics::gauge!("reshard_held_up", "shard" => self.shard.to_string()).set(0.0);
         self.held.send_replace(Hold::ForGood);
     }
 

@@ -4,23 +4,24 @@
 //! **Invariant:** what was read of a session is delivered under that session, also when the session is then lost.
 //! **Invariant:** no connection is begun without a fresh lease; a shard that Discord closed for good is not tried again.
 //! **Invariant:** the loop waits for the journal instead of buffering: when the journal is full, nothing is read.
+//! **Invariant:** it waits for the table only while the connection is kept alive ([`inbox`]).
 
 mod cut_over;
 mod dial;
 mod finish;
 mod flow;
+mod inbox;
 mod session;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{FutureExt as _, StreamExt as _};
 use guildhall_domain::{ClassMap, Clock, Timestamp};
 use guildhall_wire::{CoverageGap, Event};
 use secrecy::SecretString;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
-use twilight_gateway::error::{ReceiveMessageError, ReceiveMessageErrorType as Receiving};
+use twilight_gateway::error::ReceiveMessageErrorType as Receiving;
 use twilight_gateway::{Intents, Message, Shard, ShardState};
 
 use crate::batch::{Batch, Batcher};
@@ -36,6 +37,7 @@ use crate::status::{Phase, Status};
 use crate::watermark::{Mark, Watermarks};
 use cut_over::{CutOver, asked, next};
 use dial::Dial;
+use inbox::{Inbox, Item};
 
 /// Frames taken in one go before timers are looked at.
 const BURST: usize = 64;
@@ -119,6 +121,7 @@ pub async fn run(
             code,
             "Discord closed this shard for good, and nothing was changed since that could make a difference; it is not tried"
         );
+        metrics::counter!("shard_fatal_total", "code" => code.to_string()).increment(1);
         deps.status.set(id, Some(Phase::Fatal { code }));
         return Outcome::Fatal(code);
     }
@@ -135,6 +138,7 @@ pub async fn run(
         Err(End::Unusable) => Outcome::JournalUnusable,
         Err(_) => Outcome::Lost,
     };
+    flow::forget(id);
     match outcome {
         Outcome::Fatal(code) => deps.status.set(id, Some(Phase::Fatal { code })),
         _ => deps.status.set(id, None),
@@ -155,6 +159,7 @@ struct Reader<'a> {
     deps: &'a Deps,
     lease: &'a Lease,
     shard: Shard<Slot>,
+    inbox: Inbox,
     dial: Dial,
     slot: Slot,
     /// The session's own address.
@@ -203,7 +208,7 @@ impl<'a> Reader<'a> {
             {
                 deadline.as_mut().reset(due);
             }
-            let disconnected = matches!(self.shard.state(), ShardState::Disconnected { .. });
+            let disconnected = self.inbox.is_empty() && matches!(self.shard.state(), ShardState::Disconnected { .. });
             if self.dial.note(!disconnected, Instant::now()) {
                 self.disconnected();
             }
@@ -237,7 +242,7 @@ impl<'a> Reader<'a> {
                 }
                 // Asked whether something waits to be read: polling the shard once more tells.
                 () = asked(&mut rounds) => Ok(()),
-                item = next(&mut self.shard, &self.attached), if !forbidden && !early => match item {
+                item = next(&mut self.inbox, &mut self.shard, &self.attached), if !forbidden && !early => match item {
                     Some(item) => self.burst(item).await,
                     None => Ok(()),
                 },
@@ -253,7 +258,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Takes one message, and those that are there already.
-    async fn burst(&mut self, first: Option<Result<Message, ReceiveMessageError>>) -> Result<(), End> {
+    async fn burst(&mut self, first: Item) -> Result<(), End> {
         let mut item = Some(first);
         let mut taken = 0;
         while let Some(message) = item.take() {
@@ -285,17 +290,13 @@ impl<'a> Reader<'a> {
                 }
                 None => return Err(End::Fatal(self.close_code)),
             }
-            if self.shard.state() == ShardState::FatallyClosed {
+            if self.inbox.is_empty() && self.shard.state() == ShardState::FatallyClosed {
                 return Err(End::Fatal(self.close_code));
             }
             taken += 1;
             let calm = taken >= BURST || !self.closed.is_empty();
-            if !calm && !matches!(self.shard.state(), ShardState::Disconnected { .. }) {
-                item = self.shard.next().now_or_never();
-                if item.is_none() && self.resumed {
-                    // Nothing is waiting behind RESUMED: what comes now happens now.
-                    self.replay_from = None;
-                }
+            if !calm {
+                item = self.another();
             }
         }
         Ok(())
@@ -303,7 +304,8 @@ impl<'a> Reader<'a> {
 
     async fn text(&mut self, text: &str) -> Result<(), End> {
         if !self.lease.is_confirmed() {
-            self.lease.confirmed().await?;
+            let lease = self.lease;
+            self.meanwhile(lease.confirmed()).await?;
         }
         let began = self.meter.begin();
         let Some(frame) = Frame::peek(text) else { return Ok(()) };
@@ -315,7 +317,7 @@ impl<'a> Reader<'a> {
             _ => {}
         }
         self.announce();
-        let Some(batcher) = &mut self.batcher else { return Ok(()) };
+        let Some(batcher) = &self.batcher else { return Ok(()) };
         // Beyond what a database can hold, or read before.
         if seq >= i64::MAX as u64 || seq <= batcher.read().seq {
             self.meter.repeated();
@@ -323,7 +325,7 @@ impl<'a> Reader<'a> {
         }
         let received = self.deps.clock.now();
         if let Some(dispatch) = dispatch {
-            match project::project(dispatch, text, seq, received, &mut self.events) {
+            match project::project(dispatch, &frame, seq, received, &mut self.events) {
                 Ok(members) => {
                     if let Some(members) = members {
                         self.gauges.members(seq, members);
@@ -342,13 +344,14 @@ impl<'a> Reader<'a> {
                 }
             }
         }
-        if let Some(side) = self.attached.get() {
-            let session = batcher.origin().session_id.clone();
-            if !side.frame(&session, seq, &mut self.events).await {
-                self.events.clear();
+        if let Some(side) = self.attached.get().cloned() {
+            let (session, mut events) = (batcher.origin().session_id.clone(), std::mem::take(&mut self.events));
+            if !self.meanwhile(side.frame(&session, seq, &mut events)).await {
                 return Err(End::Stop);
             }
+            self.events = events;
         }
+        let Some(batcher) = &mut self.batcher else { return Ok(()) };
         let at = Mark { seq, at: self.replay_from.unwrap_or(received) };
         batcher.frame(at, &mut self.events, Instant::now(), &mut self.closed);
         self.meter.processed(dispatch, began);

@@ -2,11 +2,13 @@
 //!
 //! **Invariant:** only the shards whose lease this runner holds are listed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use guildhall_domain::{ShardId, Timestamp};
 use serde::{Serialize, Serializer};
+
+use crate::watch::Figures;
 
 /// What a shard is doing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -39,6 +41,12 @@ pub struct Status(Arc<Mutex<Inner>>);
 struct Inner {
     shards: BTreeMap<ShardId, Phase>,
     coordinated: bool,
+    /// How many shards there should be, with all runners, and those of them that nobody runs.
+    wanted: u32,
+    orphans: BTreeSet<ShardId>,
+    /// Shard → the last sequence read, and how many SQS has not accepted.
+    read: BTreeMap<ShardId, (u64, u64)>,
+    identifies_left: Option<u32>,
 }
 
 impl Status {
@@ -53,9 +61,41 @@ impl Status {
             Some(phase) => drop(inner.shards.insert(shard, phase)),
             None => drop(inner.shards.remove(&shard)),
         }
+        if matches!(phase, None | Some(Phase::Fatal { .. })) {
+            inner.read.remove(&shard);
+        }
         let active = inner.shards.values().filter(|phase| **phase == Phase::Active).count();
         metrics::gauge!("active_shards").set(f64::from(u32::try_from(active).unwrap_or(u32::MAX)));
         metrics::gauge!("shards_leased").set(f64::from(u32::try_from(inner.shards.len()).unwrap_or(u32::MAX)));
+    }
+
+    /// These shards should receive events, whoever runs them; the `orphans` among them nobody runs.
+    pub fn wanted(&self, wanted: u32, orphans: BTreeSet<ShardId>) {
+        metrics::gauge!("shards_wanted").set(f64::from(wanted));
+        let mut inner = self.lock();
+        (inner.wanted, inner.orphans) = (wanted, orphans);
+    }
+
+    /// A shard was read up to this sequence, and SQS has yet to accept so many of them.
+    pub fn read(&self, shard: ShardId, seq: u64, lag: u64) {
+        self.lock().read.insert(shard, (seq, lag));
+    }
+
+    /// How many IDENTIFYs are left, where that is known.
+    pub fn identifies_left(&self, left: Option<u32>) {
+        self.lock().identifies_left = left;
+    }
+
+    /// What is to be watched, but for the journal.
+    pub fn figures(&self) -> Figures {
+        let inner = self.lock();
+        let silent = inner.shards.iter().filter(|(_, phase)| **phase != Phase::Active).map(|(shard, _)| *shard);
+        Figures {
+            silent: silent.chain(inner.orphans.iter().copied()).collect(),
+            journal: (0, 0),
+            read: inner.read.clone(),
+            identifies: (inner.identifies_left, inner.wanted),
+        }
     }
 
     /// The coordination table was read at least once.

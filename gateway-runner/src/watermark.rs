@@ -19,6 +19,14 @@ pub struct Mark {
     pub at: Timestamp,
 }
 
+/// An event's own time may be a little before that of another one that arrived earlier.
+const REORDERING_MILLIS: i64 = 2_000;
+
+/// A time before that of every event that arrived after this instant.
+pub(crate) const fn surely_before(arrived: Timestamp) -> Timestamp {
+    arrived.plus_millis(-REORDERING_MILLIS)
+}
+
 #[derive(Default)]
 struct Session {
     /// What is safe once nothing is outstanding; `None` for a session of which only the journal's rest is known.

@@ -3,11 +3,12 @@
 //! **Invariant:** nothing of the new set connects before the budget of IDENTIFYs has room for all of it.
 //! **Invariant:** the pin moves to the new set when every old shard is marked as finished in the table, and only then.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use guildhall_domain::ShardId;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Fleet;
@@ -116,6 +117,21 @@ impl Fleet {
         }
     }
 
+    /// Says how many shards should receive events: of the pinned set those that are not finished, of the next one those
+    /// that have begun.
+    pub(super) fn measure(&self, now: Instant) {
+        let count = self.count();
+        let old = (0..count).map(|id| ShardId { id, count }).filter(|shard| !self.is_finished(*shard));
+        let next = self.target.iter().flat_map(|target| {
+            let begun = (0..target.count).filter(|id| self.has_session(target, *id));
+            begun.map(|id| ShardId { id, count: target.count })
+        });
+        let wanted: BTreeSet<ShardId> = old.chain(next).collect();
+        let is_orphan = |shard: &&ShardId| !self.observer.is_held(**shard, self.term, now);
+        let orphans = wanted.iter().filter(is_orphan).copied().collect();
+        self.deps.status.wanted(u32::try_from(wanted.len()).unwrap_or(u32::MAX), orphans);
+    }
+
     /// How many shards of the new set have no session yet.
     fn missing(&self, target: &Target) -> u32 {
         let begun = |id: &u32| self.has_session(target, *id);
@@ -141,8 +157,7 @@ impl Fleet {
                 continue;
             }
             let Some(lease) = self.leases.get(*shard) else { continue };
-            let untouched = !Cutover::successors(*shard, target.count).any(|id| self.has_session(target, id));
-            let cutover = Cutover::new(*shard, target.count, self.timing, untouched);
+            let cutover = Cutover::new(*shard, target.count, self.timing);
             let _first = running.attached.set(Side::old(&cutover)).is_ok();
             let (shard, stop) = (*shard, CancellationToken::new());
             let keeper = Keeper {
@@ -234,6 +249,16 @@ impl Fleet {
                 tracing::error!(error, "the cut-over waits: how many IDENTIFYs are left is not known");
                 false
             }
+        }
+    }
+
+    /// Discord closed a shard for good: whom its guilds' cut-over depends on is told.
+    pub(super) fn refused(&self, shard: ShardId, code: u16) {
+        let old = ShardId { id: shard.id % self.count().max(1), count: self.count() };
+        if shard.count != old.count
+            && let Some(group) = self.groups.get(&old)
+        {
+            group.cutover.refused(shard.id, code);
         }
     }
 

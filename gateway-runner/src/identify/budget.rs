@@ -58,6 +58,11 @@ impl Window {
         Self { ends: now.saturating_add(left), remaining: limit.remaining, total, concurrency }
     }
 
+    /// The units left at this time, for who looks and does not spend.
+    pub(super) const fn left(self, now: i64) -> u32 {
+        if now < self.ends { self.remaining } else { self.total }
+    }
+
     /// The window that counts, from what the table remembers and what Discord says; `None` when nothing is known.
     pub(super) fn present(remembered: Option<Self>, limit: Option<&StartLimit>, now: i64) -> Option<Self> {
         match (remembered, limit.map(|limit| Self::said(limit, now))) {

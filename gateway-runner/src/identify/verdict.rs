@@ -1,7 +1,7 @@
 //! What Discord refused for good, remembered for whoever has the shard next.
 //!
 //! **Invariant:** a shard that Discord closed for good is not tried again, by this runner or another, until what could
-//! make a difference has changed: the token, the intents, the number of shards, the program, or the operator's word.
+//! make a difference has changed, however long that takes: the token, the intents, the number of shards, the program, or the operator's word.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -69,8 +69,8 @@ impl Gate {
             ("code".to_owned(), crate::lease::item::int(code)),
             ("configuration".to_owned(), text(self.configuration.as_str())),
         ]);
-        // Refused means that another write came between, which was as good.
-        self.table.put_short_lived(&key, seen, item).await.map(drop)
+        // Refused means that another write came between, which was as good. It never expires: time mends no token.
+        self.table.put_lasting(&key, seen, item).await.map(drop)
     }
 }
 

@@ -68,6 +68,11 @@ impl Observer {
         }
     }
 
+    /// Whether somebody holds the lease, as far as was seen.
+    pub(crate) fn is_held(&self, shard: ShardId, term: Duration, now: Instant) -> bool {
+        self.leases.get(&shard).is_some_and(|(seen, since)| !seen.holder.is_empty() && now < *since + term)
+    }
+
     pub(crate) fn plan(&self, view: &Viewpoint<'_>, now: Instant) -> Plan {
         let mut wake_at: Option<Instant> = None;
         let mut expired = |since: Instant| {
@@ -112,7 +117,9 @@ impl Observer {
         for id in 0..view.target.unwrap_or(0) {
             let shard = ShardId { id, count: view.target.unwrap_or(0) };
             let from = ShardId { id: id % view.shard_count.max(1), count: view.shard_count };
-            if view.held.contains(&shard) || !view.active.contains(&from) {
+            // Whoever has not noticed that the old shard is another's has no business there.
+            let is_mine = self.leases.get(&from).is_some_and(|(seen, _)| seen.holder == view.me);
+            if view.held.contains(&shard) || !view.active.contains(&from) || !is_mine {
                 continue;
             }
             if let Some(seen) = takeable(shard) {

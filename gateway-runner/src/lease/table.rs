@@ -268,6 +268,11 @@ impl Table {
         self.put_if(key, seen, item, Some(self.expiry(KEEP_OTHER_SECS))).await
     }
 
+    /// Puts an item that never expires, as [`Table::put_if`] does.
+    pub(crate) async fn put_lasting(&self, key: &Key, seen: Option<u64>, item: Item) -> Result<Written, TableError> {
+        self.put_if(key, seen, item, None).await
+    }
+
     /// Puts an item that lives as long as a lease, as [`Table::put_if`] does.
     pub(super) async fn put_long_lived(&self, key: &Key, seen: Option<u64>, item: Item) -> Result<Written, TableError> {
         self.put_if(key, seen, item, Some(self.expiry(KEEP_LEASE_SECS))).await

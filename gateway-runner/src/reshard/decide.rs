@@ -13,9 +13,7 @@ use tokio::time::Instant;
 use super::align::Which;
 use super::record::{Cut, Gap, Position, Record, Rest};
 use super::{Cutover, State, Stream, Together};
-
-/// An event's own time may be a little before that of another one that arrived earlier.
-const REORDERING_MILLIS: i64 = 2_000;
+use crate::watermark::surely_before;
 
 impl Cutover {
     /// The record as it should be now, when that is another one than it is. `wall` is the present for people, and
@@ -28,9 +26,8 @@ impl Cutover {
         }
         match &record.rest {
             // Nothing was begun: the new sessions report the loss as any session does that replaces a lost one.
-            None if state.old_lost && state.untouched => {
-                let nowhere = Position { session: "".into(), seq: 0 };
-                let before = state.new.keys().map(|shard| (*shard, nowhere.clone())).collect();
+            None if state.old_lost && state.untouched? => {
+                let before = state.new.keys().map(|shard| (*shard, Position::nowhere())).collect();
                 Some(Record { rest: Some(Rest { after: state.old.read, before, gap: None }), ..record })
             }
             None if state.old_lost => {
@@ -69,17 +66,20 @@ impl Cutover {
             Some(_) => {
                 let stopped = *state.stopped.get_or_insert(now);
                 let settled = |stream: &Stream| stream.is_settled(now, self.timing.quiet) && stream.is_introduced(now);
-                let arrived = state.new.values().all(settled);
-                let proven =
-                    state.new.values().all(|stream| stream.is_proven(stopped + self.timing.quiet, state.round));
+                // Without those that Discord closed for good: the old session counts no longer, so nobody else would.
+                let mut open = state.new.values().filter(|stream| stream.closed.is_none());
+                let arrived = open.clone().all(settled);
+                let proven = open.all(|stream| stream.is_proven(stopped + self.timing.quiet, state.round));
                 (arrived && proven).then(|| {
                     let before = state.positions();
                     let mut next = record;
                     if let Some(rest) = &mut next.rest {
-                        rest.before = before;
                         if let Some(gap) = &mut rest.gap {
                             gap.to = wall;
+                            // A shard that has had no session tells of the loss when its first one begins.
+                            gap.shards.retain(|shard| before.get(shard).is_some_and(|before| !before.is_nowhere()));
                         }
+                        rest.before = before;
                     }
                     next
                 })
@@ -148,7 +148,11 @@ impl State {
     }
 
     fn positions(&self) -> BTreeMap<u32, Position> {
-        self.new.iter().filter_map(|(shard, stream)| Some((*shard, stream.position()?))).collect()
+        let of = |stream: &Stream| {
+            let nowhere = || stream.closed.is_some().then(Position::nowhere);
+            stream.position().or_else(nowhere)
+        };
+        self.new.iter().filter_map(|(shard, stream)| Some((*shard, of(stream)?))).collect()
     }
 
     /// A record that is complete, but whose old session was lost before all that it was to count could be replayed.
@@ -160,14 +164,14 @@ impl State {
         if !is_late || is_told || record.finished {
             return None;
         }
-        let from = safe.unwrap_or(wall).plus_millis(-REORDERING_MILLIS);
+        let from = surely_before(safe.unwrap_or(wall));
         let shards = self.new.keys().copied().collect();
         record.rest.as_mut()?.gap = Some(Gap { after: self.old.read, from, to: wall, lost: true, shards });
         Some(record)
     }
 
     fn stop(&self, mut record: Record, from: Timestamp, lost: bool, shards: BTreeSet<u32>) -> Record {
-        let gap = Gap { after: self.old.read, from: from.plus_millis(-REORDERING_MILLIS), to: from, lost, shards };
+        let gap = Gap { after: self.old.read, from: surely_before(from), to: from, lost, shards };
         record.rest = Some(Rest { after: self.old.read, before: BTreeMap::new(), gap: Some(gap) });
         record
     }

@@ -16,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::record::Record;
 use super::{Cutover, Hold, decide};
-use crate::lease::{Lease, Leases, Table, Written};
+use crate::lease::{Lease, Leases, Table, TableError, Written};
+use crate::watch::Minutely;
 use crate::watermark::Watermarks;
 
 /// How long one stream waits for the other.
@@ -84,10 +85,17 @@ impl Keeper {
         let every = (self.cutover.timing.quiet / 10).clamp(Duration::from_millis(50), Duration::from_millis(500));
         let mut tick = tokio::time::interval(every);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut told = Minutely::default();
         while !record.finished {
             tick.tick().await;
+            self.tell(&mut told);
+            // A decision waits until it is written: none is taken while the table does not answer.
+            if !self.lease.is_answered() {
+                continue;
+            }
             self.cutover.meet().await;
             self.look_for_the_old_shard().await;
+            self.look_for_new_sessions().await;
             let safe = self.safe(&record).await;
             let next = self.cutover.hold(|| self.cutover.decide(Instant::now(), self.clock.now(), safe));
             if let Some(next) = next {
@@ -108,6 +116,60 @@ impl Keeper {
             let session = self.lease.session().await.map(|session| (session.session_id, session.accepted.seq));
             self.cutover.close(session);
         }
+    }
+
+    /// Says, for as long as it is so, that the cut-over is held up by what only a person can mend.
+    fn tell(&self, told: &mut Minutely) {
+        let held_up = self.cutover.is_held_up();
+        metrics::gauge!("reshard_held_up", "shard" => self.lease.shard().to_string()).set(if held_up.is_some() {
+            1.0
+        } else {
+            0.0
+        });
+        if let Some((id, code)) = held_up
+            && told.is_due(Instant::now())
+        {
+            let shard = ShardId { id, count: self.cutover.target };
+            tracing::error!(
+                old = %self.lease.shard(),
+                shard = %shard,
+                code,
+                "the cut-over waits for a new shard that Discord closed for good"
+            );
+        }
+    }
+
+    /// Where the old session is lost, finds out whether the new shards have had sessions beside it.
+    async fn look_for_new_sessions(&self) {
+        if !self.cutover.is_in_doubt() {
+            return;
+        }
+        match self.fence().await {
+            Ok(untouched) => self.cutover.settle(untouched),
+            Err(error) => {
+                tracing::error!(shard = %self.lease.shard(), error = %error, "the new shards' sessions are not known");
+            }
+        }
+    }
+
+    /// Whether no new shard has ever had a session. Their leases are taken and given back, so that whatever another
+    /// runner saw of them entitles it to nothing any longer.
+    async fn fence(&self) -> Result<bool, TableError> {
+        let sweep = self.table.sweep().await?;
+        for id in Cutover::successors(self.lease.shard(), self.cutover.target) {
+            let shard = ShardId { id, count: self.cutover.target };
+            let seen = sweep.leases.get(&shard);
+            let is_free = seen.is_none_or(|seen| seen.holder.is_empty() || seen.holder == *self.holder);
+            if !is_free || self.leases.get(shard).is_some() {
+                return Ok(false);
+            }
+            let Some(session) = self.table.take(shard, seen, &self.holder).await? else { return Ok(false) };
+            self.table.release(shard, &self.holder, None).await?;
+            if session.is_some_and(|session| session.generation == self.generation) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The time up to which the old session's events are surely counted, or another gap tells of them.
@@ -137,7 +199,7 @@ impl Keeper {
         }
     }
 
-    async fn try_claim(&self) -> Result<Option<(Record, u64)>, crate::lease::TableError> {
+    async fn try_claim(&self) -> Result<Option<(Record, u64)>, TableError> {
         let shard = self.lease.shard();
         let found = self.table.cuts(shard, self.generation).await?;
         let record = match &found {
@@ -152,7 +214,11 @@ impl Keeper {
                 let session = self.lease.session().await.filter(|session| session.generation + 1 == self.generation);
                 // Closed before there ever was one, it has nothing to be lost.
                 let none = || self.old.is_cancelled().then(|| "".into());
-                session.map(|session| session.session_id).or_else(none).map(Record::new)
+                let record = session.map(|session| session.session_id).or_else(none).map(Record::new);
+                if record.is_none() {
+                    self.cutover.vacate();
+                }
+                record
             }
         };
         let Some(record) = record else { return Ok(None) };
@@ -257,10 +323,6 @@ impl Cutover {
     pub(super) fn apply(&self, record: Record) {
         {
             let mut state = self.lock();
-            let gap = |record: &Record| record.rest.as_ref().and_then(|rest| rest.gap.clone());
-            if state.record.as_ref().and_then(gap) != gap(&record) {
-                state.new.values_mut().for_each(|stream| stream.gap_sent = None);
-            }
             state.tracks.retain(|guild, _| record.is_open(*guild));
             state.tracks.shrink_to_fit();
             // Begun before the record was known here, another session counts nothing.
@@ -271,6 +333,23 @@ impl Cutover {
             state.record = Some(record);
         }
         self.turn(Hold::Off);
+    }
+
+    /// There is no record of cuts, and no session that one could begin with.
+    pub(super) fn vacate(&self) {
+        self.lock().vacant = true;
+    }
+
+    /// Whether the old session is lost, and it is not known whether the new shards have had any.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        let state = self.lock();
+        let undecided = state.record.as_ref().is_some_and(|record| record.rest.is_none());
+        undecided && state.old_lost && state.untouched.is_none()
+    }
+
+    /// What was found out about the new shards' sessions. One that has begun here since counts.
+    pub(super) fn settle(&self, untouched: bool) {
+        self.lock().untouched.get_or_insert(untouched);
     }
 
     /// Asks the readers whether something waits to be read.
@@ -290,8 +369,11 @@ impl Cutover {
         let record = state.record.as_ref()?;
         let done = state.new.iter().all(|(shard, stream)| {
             let Some(session) = stream.session.as_ref().filter(|_| stream.live) else { return false };
-            let accepted = |ids: &Vec<i64>| !ids.is_empty() && ids.iter().all(|id| marks.is_accepted(session, *id));
-            decide::gap(record, *shard).is_none() || stream.gap_sent.as_ref().is_some_and(accepted)
+            let Some(gap) = decide::gap(record, *shard) else { return true };
+            stream
+                .gap_sent
+                .as_ref()
+                .is_some_and(|(sent, ids)| *sent == gap && ids.iter().all(|id| marks.is_accepted(session, *id)))
         });
         let upto = if state.old_lost { record.last_old().min(state.old.read) } else { record.last_old() };
         let is_known = state.old_lost || state.old.session.is_some();

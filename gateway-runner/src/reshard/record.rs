@@ -21,6 +21,18 @@ pub struct Position {
     pub seq: u64,
 }
 
+impl Position {
+    /// Before any session: whatever comes counts.
+    pub fn nowhere() -> Self {
+        Self { session: "".into(), seq: 0 }
+    }
+
+    /// Whether it is before any session.
+    pub fn is_nowhere(&self) -> bool {
+        self.session.is_empty()
+    }
+}
+
 /// A guild's cut: the old session counts up to a sequence, the new one from after another.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Cut {
@@ -101,10 +113,10 @@ impl Record {
         self.rest.is_none() && !self.cuts.contains_key(&guild)
     }
 
-    /// Whether the new shard's session begins where the old one was lost, before there was any of the new set.
+    /// Whether the new shard's session begins where the old one was lost, before that shard had any.
     pub fn is_replaced(&self, shard: u32) -> bool {
         let before = self.rest.as_ref().and_then(|rest| rest.before.get(&shard));
-        before.is_some_and(|before| before.session.is_empty())
+        before.is_some_and(Position::is_nowhere)
     }
 
     /// Whether every guild is cut.

@@ -61,9 +61,10 @@ impl Side {
                     ..Stream::default()
                 };
             }
-            self.stream(state).read = read;
+            let stream = self.stream(state);
+            (stream.read, stream.closed) = (read, None);
             if which == Which::New && !state.record.as_ref().is_some_and(Record::is_complete) {
-                state.untouched = false;
+                state.untouched = Some(false);
             }
             if which == Which::Old && state.record.as_ref().is_some_and(|record| record.old_session != *session) {
                 state.old_lost = true;
@@ -193,16 +194,16 @@ impl Side {
         self.cutover.rounds.subscribe()
     }
 
-    /// Called when the session is lost: whether the shard goes without another one.
-    pub fn gives_up(&self) -> bool {
-        self.new.is_none()
-            && self.with(|state, _| {
-                let gives_up = state.record.is_some();
-                if gives_up && !state.old_lost {
+    /// Whether the shard may begin a session. The old one may not replace one that is lost, nor begin any before it is
+    /// known that there is no record of cuts.
+    pub fn may_identify(&self) -> bool {
+        self.new.is_some()
+            || self.with(|state, _| {
+                if state.record.is_some() && !state.old_lost {
                     state.old_lost = true;
                     tracing::error!(shard = %self.cutover.shard, "the old session was lost while guilds are cut over");
                 }
-                gives_up
+                state.record.is_none() && state.vacant
             })
     }
 
@@ -211,22 +212,20 @@ impl Side {
         self.new.is_none() && self.cutover.is_finished()
     }
 
-    /// The gap that this shard has to report, once.
+    /// The gap that this shard has to report, until it is told to be [sent](Self::gap_sent).
     pub fn gap(&self) -> Option<CoverageGap> {
         let shard = self.new?;
         self.with(|state, _| {
             let record = state.record.as_ref()?;
             let gap = decide::gap(record, shard)?;
-            let stream = state.new.get_mut(&shard)?;
-            (stream.session.is_some() && stream.gap_sent.is_none()).then(|| {
-                stream.gap_sent = Some(Vec::new());
-                gap
-            })
+            let stream = state.new.get(&shard)?;
+            let is_sent = stream.gap_sent.as_ref().is_some_and(|(sent, _)| *sent == gap);
+            (stream.session.is_some() && !is_sent).then_some(gap)
         })
     }
 
-    /// The gap travels in these envelopes.
-    pub fn gap_sent(&self, envelopes: Vec<i64>) {
-        self.with(|state, _| self.stream(state).gap_sent = Some(envelopes));
+    /// This gap, which may be another by now, travels in these envelopes.
+    pub fn gap_sent(&self, gap: CoverageGap, envelopes: Vec<i64>) {
+        self.with(|state, _| self.stream(state).gap_sent = Some((gap, envelopes)));
     }
 }

@@ -9,9 +9,9 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use guildhall_domain::GuildId;
 use tokio::sync::watch;
-use twilight_gateway::error::ReceiveMessageError;
-use twilight_gateway::{Message, Shard, ShardState};
+use twilight_gateway::{Shard, ShardState};
 
+use super::inbox::{Inbox, Item};
 use super::{End, Reader};
 use crate::identify::Slot;
 use crate::reshard::Attached;
@@ -27,12 +27,12 @@ pub(super) struct CutOver {
     pub(super) introducing: Option<HashSet<GuildId>>,
 }
 
-/// The next message, or nothing when the connection has ended without a word: the library would go on and connect again
+/// The next message, of those that were kept first, or nothing when the connection has ended without a word: the library would go on and connect again
 /// within the same call, for which it may not be the time. Whether it was waited for is told to whom it concerns.
-pub(super) async fn next(
-    shard: &mut Shard<Slot>,
-    attached: &Attached,
-) -> Option<Option<Result<Message, ReceiveMessageError>>> {
+pub(super) async fn next(inbox: &mut Inbox, shard: &mut Shard<Slot>, attached: &Attached) -> Option<Item> {
+    if let Some(item) = inbox.pop() {
+        return Some(item);
+    }
     let is_down = |shard: &Shard<Slot>| matches!(shard.state(), ShardState::Disconnected { .. });
     let (was_down, side) = (is_down(shard), attached.get());
     let mut waited = false;
@@ -89,13 +89,14 @@ impl Reader<'_> {
     /// Sends the gap that a cut has left, if there is one.
     pub(super) async fn report_gap(&mut self) -> Result<(), End> {
         let Some(side) = self.attached.get().cloned() else { return Ok(()) };
-        let Some(batcher) = &mut self.batcher else { return Ok(()) };
         let Some(gap) = side.gap() else { return Ok(()) };
+        let Some(batcher) = &mut self.batcher else { return Ok(()) };
         metrics::counter!("reshard_gaps_total").increment(1);
         tracing::error!(shard = %self.lease.shard(), from = %gap.from, to = %gap.to, "guilds were cut over with a gap");
-        batcher.gap(gap, &mut self.closed);
+        batcher.gap(gap.clone(), &mut self.closed);
+        // Whoever is interrupted before this is told again of the gap, which counts once.
         let ids = self.submit().await?;
-        side.gap_sent(ids);
+        side.gap_sent(gap, ids);
         Ok(())
     }
 }

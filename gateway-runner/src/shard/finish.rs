@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
 use twilight_gateway::{CloseFrame, Message, ShardState};
 
 use super::{End, Outcome, Reader};
@@ -66,7 +65,7 @@ impl Reader<'_> {
         }
         self.shard.close(frame);
         let reading = async {
-            while let Some(Ok(Message::Text(text))) = self.shard.next().await {
+            while let Some(Ok(Message::Text(text))) = self.receive().await {
                 // Where Discord hangs up without a word, the library connects again by itself; that session is the next
                 // holder's to resume.
                 let is_hello = Frame::peek(&text).is_some_and(|frame| frame.op == Some(HELLO));

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use guildhall_domain::Timestamp;
+use guildhall_domain::{ShardId, Timestamp};
 use tokio::time::Instant;
 
 use super::{End, Reader};
@@ -48,9 +48,10 @@ impl Reader<'_> {
             }
         }
         let accepted = self.deps.marks.mark(session).map_or(0, |mark| mark.seq);
-        let shard = self.lease.shard().id.to_string();
-        metrics::gauge!("watermark_lag_events", "shard" => shard.clone())
-            .set(float(batcher.read().seq.saturating_sub(accepted)));
+        let lag = batcher.read().seq.saturating_sub(accepted);
+        self.deps.status.read(self.lease.shard(), batcher.read().seq, lag);
+        let shard = self.lease.shard().to_string();
+        metrics::gauge!("watermark_lag_events", "shard" => shard.clone()).set(float(lag));
         metrics::gauge!("guilds", "shard" => shard.clone()).set(float(self.gauges.guilds() as u64));
         metrics::gauge!("queue_depth", "queue" => format!("batch-{shard}")).set(float(batcher.buffered() as u64));
         Ok(())
@@ -85,6 +86,15 @@ impl Reader<'_> {
         }
         Ok(ids)
     }
+}
+
+/// The shard is no longer read here: what it was like is not how it is.
+pub(super) fn forget(shard: ShardId) {
+    let shard = shard.to_string();
+    metrics::gauge!("watermark_lag_events", "shard" => shard.clone()).set(0.0);
+    metrics::gauge!("guilds", "shard" => shard.clone()).set(0.0);
+    metrics::gauge!("queue_depth", "queue" => format!("batch-{shard}")).set(0.0);
+    metrics::gauge!("queue_depth", "queue" => format!("inbox-{shard}")).set(0.0);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge; the values stay far below 2^52")]

@@ -16,6 +16,7 @@ use twilight_gateway::Session;
 
 use super::cut_over::CutOver;
 use super::dial::Dial;
+use super::inbox::Inbox;
 use super::{Deps, End, Reader};
 use crate::batch::{Batcher, Origin};
 use crate::gauges::Gauges;
@@ -26,10 +27,7 @@ use crate::meter::Meter;
 use crate::project;
 use crate::reshard::Attached;
 use crate::status::Phase;
-use crate::watermark::Mark;
-
-/// An event's own time may be a little before that of another one that arrived earlier.
-const REORDERING_MILLIS: i64 = 2_000;
+use crate::watermark::{Mark, surely_before};
 
 /// How long reading may wait for the gauges' snapshot.
 const GAUGES: Duration = Duration::from_secs(1);
@@ -67,6 +65,7 @@ impl<'a> Reader<'a> {
             dial: Dial::new(RandomState::new().hash_one(lease.shard().id), Instant::now()),
             resume_url: resume.as_ref().and_then(|(_, url)| url.clone()),
             shard: Self::connect(deps, lease, slot.clone(), resume),
+            inbox: Inbox::new(lease.shard()),
             slot,
             batcher: None,
             lost: Vec::new(),
@@ -164,7 +163,8 @@ impl<'a> Reader<'a> {
             self.deps.marks.retire(&session);
             lost.push((session, safe));
         }
-        let mut gaps = self.lease.open_gaps().await;
+        let lease = self.lease;
+        let mut gaps = self.meanwhile(lease.open_gaps()).await;
         gaps.append(&mut self.inherited);
         for (session, mark) in lost {
             let gap = gap(&session, mark, now);
@@ -189,7 +189,7 @@ impl<'a> Reader<'a> {
             gaps: gaps.clone(),
         };
         let shard = self.lease.shard();
-        self.lease.put_session(record).await?;
+        self.meanwhile(lease.put_session(record)).await?;
         let mark = Mark { seq, at: now };
         self.deps.marks.begin(&session_id, mark);
         self.deps.journal.put_session(SessionRow { shard, session_id: session_id.clone(), mark }).await?;
@@ -222,16 +222,12 @@ impl<'a> Reader<'a> {
             batcher.gap(gap, &mut self.closed);
         }
         let ids = self.submit().await?;
-        self.lease.gaps_sent(ids).await;
+        let lease = self.lease;
+        self.meanwhile(lease.gaps_sent(ids)).await;
         Ok(())
     }
 }
 
 fn gap(session: &str, safe: Mark, now: Timestamp) -> CoverageGap {
-    CoverageGap {
-        lost_session: session.to_owned(),
-        after_seq: safe.seq,
-        from: safe.at.plus_millis(-REORDERING_MILLIS),
-        to: now,
-    }
+    CoverageGap { lost_session: session.to_owned(), after_seq: safe.seq, from: surely_before(safe.at), to: now }
 }

@@ -214,6 +214,9 @@ async fn a_refusal_for_good_holds_for_the_next_holder_until_something_was_change
     })
     .await;
     assert!(readiness.contains("503"), "{readiness}");
+    assert!(!aws.expire("fatal").await, "time mends no token");
+    let metrics = crate::support::get(&admin, "/metrics").await.expect("an answer");
+    assert!(metrics.contains("shard_fatal_total{code=\"4004\"} 2\n"), "what is remembered counts as well");
     runner.stop().await;
     let after = double.gateway().counts();
     assert_eq!((after.identifies, after.resumes), (before.identifies, before.resumes), "it was not tried");

@@ -1,5 +1,6 @@
 //! The runner against real SQS and DynamoDB protocols and a stateful Discord over WebSocket.
 
+mod budget;
 mod exactness;
 mod faults;
 mod leases;
@@ -8,3 +9,4 @@ mod resharding;
 mod sending;
 mod sets;
 mod support;
+mod withheld;

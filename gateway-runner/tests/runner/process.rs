@@ -63,13 +63,18 @@ async fn killed_five_times_and_stopped_gently_at_the_end() {
         "event_processing_duration_seconds_count{type=\"MESSAGE_CREATE\"}",
         "queue_depth{queue=\"journal\"}",
         "events_dropped_total{reason=\"already_read\"}",
-        "watermark_lag_events{shard=\"0\"}",
+        "watermark_lag_events{shard=\"0/1\"}",
+        "shards_wanted 1",
         "journal_pending{class=\"critical\"}",
         "resumes_total 1\n",
     ] {
         assert!(metrics.contains(metric), "{metric} is missing in {metrics}");
     }
 
+    until("the budget to be measured, though this one spent nothing", PATIENCE, || async {
+        get(&free, "/metrics").await.filter(|answer| answer.contains("identify_budget_remaining 999\n"))
+    })
+    .await;
     let id = runner.id().expect("it runs").to_string();
     assert!(Command::new("kill").args(["-TERM", &id]).status().await.expect("kill runs").success());
     let status = tokio::time::timeout(PATIENCE, runner.wait()).await.expect("it ends").expect("a status");
@@ -119,6 +124,26 @@ async fn a_frozen_runner_that_wakes_finds_its_shard_taken_and_counts_nothing_twi
     let mut ingest = Ingest::default();
     ingest.equals_ledger(&aws, &queues, &double).await;
     assert_eq!((double.gateway().counts().identifies, ingest.gaps.len()), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_container_is_healthy_while_the_process_lives_whatever_it_waits_for() {
+    let aws = Aws::new("health").await;
+    let (double, disk, free) = (double(1, 1).await, tempfile::tempdir().expect("a folder"), free_address().await);
+    let asks = || async {
+        let mut asking = Command::new(env!("CARGO_BIN_EXE_gateway-runner"));
+        asking.arg("--health").env_clear().env("RUNNER_ADMIN_ADDR", &free).stderr(Stdio::null());
+        asking.status().await.expect("it runs").success()
+    };
+    assert!(!asks().await, "nobody is there");
+    // Nobody answers for AWS.
+    let mut waiting = command(&double, &aws, &["http://127.0.0.1:1/q".to_owned()], disk.path(), &free);
+    let mut runner = waiting.env("AWS_ENDPOINT_URL", "http://127.0.0.1:1").spawn().expect("the binary starts");
+    until("it to be healthy", PATIENCE, || async { asks().await.then_some(()) }).await;
+    let readiness = get(&free, "/readyz").await.expect("an answer");
+    assert!(readiness.contains("503") && readiness.contains("not open yet"), "{readiness}");
+    runner.kill().await.expect("killed");
+    assert!(!asks().await);
 }
 
 #[tokio::test]

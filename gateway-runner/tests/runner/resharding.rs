@@ -11,6 +11,7 @@ use guildhall_test_kit::until;
 
 use crate::process::command;
 use crate::support::{Aws, Ingest, PATIENCE, Runner, config, counts, double_with, free_address, read, traffic};
+use crate::withheld::Withheld;
 
 /// A community whose guilds of an old shard go to two new ones each.
 async fn community() -> Double {
@@ -69,6 +70,34 @@ async fn two_runners_cut_every_guild_over_without_losing_or_repeating_an_event()
     assert_eq!((double.gateway().counts().identifies, ingest.sessions.len()), (6, 6));
     let sweep = aws.table(system_clock()).sweep().await.expect("readable");
     assert!(sweep.leases.keys().all(|shard| shard.count == 4), "{:?}", sweep.leases);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_cuts_cannot_be_written_the_connections_live_on_and_nothing_is_lost() {
+    let aws = Aws::new("reshard-withheld").await;
+    let queues = [aws.create_queue("0").await];
+    let double = community().await;
+    let (disk, withheld) = (disk(), Withheld::start("cuts#").await);
+    let runner = Runner::start(config(&double, &aws, &queues, disk.path()), &withheld.before(&aws));
+    counts("two sessions", &double, |counts| counts.identifies == 2).await;
+    traffic(&double, 1_000_000, 300.0);
+    let table = aws.table(system_clock());
+    table.put_target(table.pin().await.expect("readable").expect("a pin"), 4).await.expect("writable");
+    until("the record to be asked for", PATIENCE, || async { (withheld.count() > 0).then_some(()) }).await;
+    // Three times as long as Discord waits for a heartbeat.
+    let reached = double.traffic().status().events + 3_000;
+    until("traffic", PATIENCE, || async { (double.traffic().status().events >= reached).then_some(()) }).await;
+    assert!(double.gateway().sessions().iter().all(|session| session.connected), "nobody hung up");
+    withheld.release();
+    complete(&table).await;
+    double.traffic().stop().await;
+
+    let mut ingest = Ingest::default();
+    read(&double).await;
+    ingest.equals_ledger(&aws, &queues, &double).await;
+    runner.stop().await;
+    let counted = double.gateway().counts();
+    assert_eq!((counted.identifies, counted.resumes, ingest.gaps.len()), (6, 0, 0));
 }
 
 /// Kills the only runner, as a process, again and again while it cuts guilds over; `same_disk` says what the next one

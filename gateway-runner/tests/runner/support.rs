@@ -94,6 +94,15 @@ impl Aws {
         scanned.expect("readable").items().iter().filter_map(text).collect()
     }
 
+    /// Whether the table's items of this kind will ever be deleted.
+    pub(crate) async fn expire(&self, kind: &str) -> bool {
+        let scanned = self.dynamo.scan().table_name(&self.name).consistent_read(true).send().await.expect("readable");
+        let is_of_kind = |item: &&HashMap<String, AttributeValue>| {
+            item.get("pk").and_then(|pk| pk.as_s().ok()).is_some_and(|pk| pk.starts_with(kind))
+        };
+        scanned.items().iter().filter(is_of_kind).any(|item| item.contains_key("expires_at"))
+    }
+
     /// Gives every session in the table this address.
     pub(crate) async fn set_resume_url(&self, url: &str) {
         let scanned = self.dynamo.scan().table_name(&self.name).consistent_read(true).send().await.expect("readable");
