@@ -4,8 +4,10 @@
 //! **Invariant:** the class of an event is a function of its session's map and its body alone ([`class_of`]).
 //! **Invariant:** no frame can make it panic; one of a known type that cannot be read counts as nothing and is reported.
 
+mod members;
 mod payload;
 pub mod peek;
+pub mod skim;
 
 use guildhall_domain::{ChannelId, ClassMap, EventKind, GuildId, MessageId, PriorityClass, Timestamp, UserId};
 use guildhall_wire::{Event, EventBody};
@@ -121,7 +123,7 @@ pub struct ReadySession {
 /// # Errors
 /// When it does not have the documented shape.
 pub fn ready(text: &str) -> Result<ReadySession, Unreadable> {
-    let ready: payload::Ready<'_> = data(text)?;
+    let ready: payload::Ready<'_> = whole(text)?;
     Ok(ReadySession {
         session_id: ready.session_id.into_owned(),
         resume_url: ready.resume_gateway_url.into_owned(),
@@ -135,21 +137,32 @@ pub fn ready(text: &str) -> Result<ReadySession, Unreadable> {
 /// When the frame does not have the documented shape.
 pub fn project(
     dispatch: Dispatch,
-    text: &str,
+    frame: &Frame<'_>,
     seq: u64,
     received: Timestamp,
     out: &mut Vec<Event>,
 ) -> Result<Option<MemberCount>, Unreadable> {
     let before = out.len();
     let mut emit = Emit { seq, received, before, out };
-    let result = emit.frame(dispatch, text);
+    let result = emit.frame(dispatch, frame);
     if result.is_err() {
         out.truncate(before);
     }
     result
 }
 
-fn data<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, serde_json::Error> {
+/// Reads what is asked for of a frame's data: in passing where the frame is as usual, else with a full parse.
+///
+/// # Errors
+/// When a full parse does not find it.
+pub fn data<'a, T: Deserialize<'a>>(frame: &Frame<'a>) -> Result<T, serde_json::Error> {
+    match skim::object(frame.data) {
+        Some(data) => Ok(data),
+        None => whole(frame.text),
+    }
+}
+
+fn whole<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, serde_json::Error> {
     serde_json::from_str::<payload::Dispatch<T>>(text).map(|frame| frame.d)
 }
 
@@ -201,77 +214,77 @@ impl Emit<'_> {
         self.push(guild, with.at.filter(|at| self.is_plausible(*at)).unwrap_or(self.received), body)
     }
 
-    fn frame(&mut self, dispatch: Dispatch, text: &str) -> Result<Option<MemberCount>, Unreadable> {
+    fn frame(&mut self, dispatch: Dispatch, frame: &Frame<'_>) -> Result<Option<MemberCount>, Unreadable> {
         match dispatch {
             Dispatch::Ready | Dispatch::Resumed => {}
             Dispatch::MessageCreate => {
-                let message: payload::Message = data(text)?;
+                let message: payload::Message = data(frame)?;
                 let bot = message.webhook_id.is_some() || message.author.as_ref().is_some_and(|author| author.bot);
                 let kind = if bot { EventKind::BotMessageCreate } else { EventKind::MessageCreate };
                 self.message(kind, &message, Some(message.id.created_at()))?;
             }
-            Dispatch::MessageUpdate => self.message(EventKind::MessageUpdate, &data(text)?, None)?,
+            Dispatch::MessageUpdate => self.message(EventKind::MessageUpdate, &data(frame)?, None)?,
             Dispatch::MessageDelete => {
-                let deleted: payload::MessageDelete = data(text)?;
+                let deleted: payload::MessageDelete = data(frame)?;
                 self.deleted(deleted.guild_id, deleted.channel_id, deleted.id)?;
             }
             Dispatch::MessageDeleteBulk => {
-                let deleted: payload::MessageDeleteBulk = data(text)?;
+                let deleted: payload::MessageDeleteBulk = data(frame)?;
                 for id in deleted.ids {
                     self.deleted(deleted.guild_id, deleted.channel_id, id)?;
                 }
             }
-            Dispatch::ReactionAdd => self.reaction(EventKind::ReactionAdd, &data(text)?)?,
-            Dispatch::ReactionRemove => self.reaction(EventKind::ReactionRemove, &data(text)?)?,
+            Dispatch::ReactionAdd => self.reaction(EventKind::ReactionAdd, &data(frame)?)?,
+            Dispatch::ReactionRemove => self.reaction(EventKind::ReactionRemove, &data(frame)?)?,
             Dispatch::ReactionRemoveAll | Dispatch::ReactionRemoveEmoji => {
-                let cleared = payload::Reaction { user_id: None, ..data(text)? };
+                let cleared = payload::Reaction { user_id: None, ..data(frame)? };
                 self.reaction(EventKind::ReactionClear, &cleared)?;
             }
             Dispatch::MemberAdd => {
-                let member: payload::Member<'_> = data(text)?;
-                let at = member.joined_at.as_deref().and_then(Timestamp::parse_rfc3339);
+                let member: payload::Member<'_> = data(frame)?;
+                let at = member.joined_at.as_ref().and_then(|text| Timestamp::parse_rfc3339(&text.0));
                 self.member(EventKind::MemberJoin, &member, at)?;
             }
-            Dispatch::MemberRemove => self.member(EventKind::MemberLeave, &data(text)?, None)?,
-            Dispatch::MemberUpdate => self.member(EventKind::MemberUpdate, &data(text)?, None)?,
-            Dispatch::BanAdd => self.member(EventKind::BanAdd, &data(text)?, None)?,
-            Dispatch::BanRemove => self.member(EventKind::BanRemove, &data(text)?, None)?,
+            Dispatch::MemberRemove => self.member(EventKind::MemberLeave, &data(frame)?, None)?,
+            Dispatch::MemberUpdate => self.member(EventKind::MemberUpdate, &data(frame)?, None)?,
+            Dispatch::BanAdd => self.member(EventKind::BanAdd, &data(frame)?, None)?,
+            Dispatch::BanRemove => self.member(EventKind::BanRemove, &data(frame)?, None)?,
             Dispatch::VoiceStateUpdate => {
-                let state: payload::VoiceState = data(text)?;
+                let state: payload::VoiceState = data(frame)?;
                 let with = Counted { channel: state.channel_id, member: Some(state.user_id), ..NOTHING };
                 self.count(EventKind::VoiceState, state.guild_id, with)?;
             }
             Dispatch::AuditLogEntryCreate => {
-                let entry: payload::AuditLogEntry<'_> = data(text)?;
+                let entry: payload::AuditLogEntry<'_> = data(frame)?;
                 let with = Counted {
                     at: Some(entry.id.created_at()),
                     member: entry.user_id,
-                    target: entry.target_id.as_deref().and_then(|id| id.parse::<MessageId>().ok()).map(MessageId::get),
+                    target: entry.target_id.as_ref().and_then(|id| id.0.parse().ok()).map(MessageId::get),
                     channel: None,
                 };
                 self.count(EventKind::AuditLogEntry, Some(entry.guild_id), with)?;
             }
-            Dispatch::GuildCreate => return self.guild_created(&data(text)?).map(Some),
-            Dispatch::GuildUpdate => self.guild(EventKind::GuildUpdate, &data(text)?)?,
-            Dispatch::GuildDelete => self.guild(EventKind::GuildDelete, &data(text)?)?,
+            Dispatch::GuildCreate => return self.guild_created(&data(frame)?).map(Some),
+            Dispatch::GuildUpdate => self.guild(EventKind::GuildUpdate, &data(frame)?)?,
+            Dispatch::GuildDelete => self.guild(EventKind::GuildDelete, &data(frame)?)?,
             Dispatch::ChannelCreate => {
-                let channel: payload::Channel = data(text)?;
+                let channel: payload::Channel = data(frame)?;
                 self.channel(EventKind::ChannelCreate, &channel, Some(channel.id.created_at()))?;
             }
-            Dispatch::ChannelUpdate => self.channel(EventKind::ChannelUpdate, &data(text)?, None)?,
-            Dispatch::ChannelDelete => self.channel(EventKind::ChannelDelete, &data(text)?, None)?,
-            Dispatch::RoleCreate => self.role(EventKind::RoleCreate, &data(text)?)?,
-            Dispatch::RoleUpdate => self.role(EventKind::RoleUpdate, &data(text)?)?,
-            Dispatch::RoleDelete => self.role(EventKind::RoleDelete, &data(text)?)?,
-            Dispatch::ThreadCreate => self.thread(EventKind::ThreadCreate, &data(text)?)?,
-            Dispatch::ThreadUpdate => self.thread(EventKind::ThreadUpdate, &data(text)?)?,
-            Dispatch::ThreadDelete => self.thread(EventKind::ThreadDelete, &data(text)?)?,
+            Dispatch::ChannelUpdate => self.channel(EventKind::ChannelUpdate, &data(frame)?, None)?,
+            Dispatch::ChannelDelete => self.channel(EventKind::ChannelDelete, &data(frame)?, None)?,
+            Dispatch::RoleCreate => self.role(EventKind::RoleCreate, &data(frame)?)?,
+            Dispatch::RoleUpdate => self.role(EventKind::RoleUpdate, &data(frame)?)?,
+            Dispatch::RoleDelete => self.role(EventKind::RoleDelete, &data(frame)?)?,
+            Dispatch::ThreadCreate => self.thread(EventKind::ThreadCreate, &data(frame)?)?,
+            Dispatch::ThreadUpdate => self.thread(EventKind::ThreadUpdate, &data(frame)?)?,
+            Dispatch::ThreadDelete => self.thread(EventKind::ThreadDelete, &data(frame)?)?,
             Dispatch::InviteCreate => {
-                let invite: payload::Invite = data(text)?;
+                let invite: payload::Invite = data(frame)?;
                 let inviter = invite.inviter.as_ref().map(|user| user.id);
                 self.invite(EventKind::InviteCreate, &invite, inviter)?;
             }
-            Dispatch::InviteDelete => self.invite(EventKind::InviteDelete, &data(text)?, None)?,
+            Dispatch::InviteDelete => self.invite(EventKind::InviteDelete, &data(frame)?, None)?,
         }
         Ok(None)
     }

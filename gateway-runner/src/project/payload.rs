@@ -14,7 +14,13 @@ pub(super) struct Dispatch<T> {
     pub(super) d: T,
 }
 
+/// A text that is borrowed where it stands without escapes; inside an `Option`, `Cow` alone would always be a copy.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(PartialEq, Debug))]
+pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(PartialEq, Debug))]
 pub(super) struct Ready<'a> {
     #[serde(borrow)]
     pub(super) session_id: Cow<'a, str>,
@@ -26,11 +32,13 @@ pub(super) struct Ready<'a> {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(PartialEq, Debug))]
 pub(super) struct UnavailableGuild {
     pub(super) id: GuildId,
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(PartialEq, Debug))]
 pub(super) struct User {
     pub(super) id: UserId,
     #[serde(default)]
@@ -39,6 +47,7 @@ pub(super) struct User {
 
 /// `MESSAGE_CREATE` and `MESSAGE_UPDATE`.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(PartialEq, Debug))]
 pub(super) struct Message {
     pub(super) id: MessageId,
     pub(super) channel_id: ChannelId,
@@ -48,6 +57,7 @@ pub(super) struct Message {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(PartialEq, Debug))]
 pub(super) struct MessageDelete {
     pub(super) id: MessageId,
     pub(super) channel_id: ChannelId,
@@ -55,6 +65,7 @@ pub(super) struct MessageDelete {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(PartialEq, Debug))]
 pub(super) struct MessageDeleteBulk {
     pub(super) ids: Vec<MessageId>,
     pub(super) channel_id: ChannelId,
@@ -63,6 +74,7 @@ pub(super) struct MessageDeleteBulk {
 
 /// `MESSAGE_REACTION_*`; the two that clear carry no user.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(PartialEq, Debug))]
 pub(super) struct Reaction {
     pub(super) message_id: MessageId,
     pub(super) channel_id: ChannelId,
@@ -72,14 +84,16 @@ pub(super) struct Reaction {
 
 /// `GUILD_MEMBER_*`, `GUILD_BAN_*`.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(PartialEq, Debug))]
 pub(super) struct Member<'a> {
     pub(super) guild_id: GuildId,
     pub(super) user: User,
     #[serde(borrow)]
-    pub(super) joined_at: Option<Cow<'a, str>>,
+    pub(super) joined_at: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(PartialEq, Debug))]
 pub(super) struct VoiceState {
     pub(super) guild_id: Option<GuildId>,
     pub(super) channel_id: Option<ChannelId>,
@@ -87,16 +101,18 @@ pub(super) struct VoiceState {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(PartialEq, Debug))]
 pub(super) struct AuditLogEntry<'a> {
     pub(super) guild_id: GuildId,
     pub(super) id: MessageId,
     pub(super) user_id: Option<UserId>,
     #[serde(borrow)]
-    pub(super) target_id: Option<Cow<'a, str>>,
+    pub(super) target_id: Option<Text<'a>>,
 }
 
 /// `GUILD_CREATE`, `GUILD_UPDATE`, `GUILD_DELETE`.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(PartialEq, Debug))]
 pub(super) struct Guild {
     pub(super) id: GuildId,
     pub(super) member_count: Option<u32>,
@@ -106,18 +122,21 @@ pub(super) struct Guild {
 
 /// `CHANNEL_*`.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(PartialEq, Debug))]
 pub(super) struct Channel {
     pub(super) id: ChannelId,
     pub(super) guild_id: Option<GuildId>,
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(PartialEq, Debug))]
 pub(super) struct RoleBody {
     pub(super) id: RoleId,
 }
 
 /// `GUILD_ROLE_CREATE` and `GUILD_ROLE_UPDATE`, which carry the role, and `GUILD_ROLE_DELETE`, which names it.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(PartialEq, Debug))]
 pub(super) struct Role {
     pub(super) guild_id: GuildId,
     pub(super) role: Option<RoleBody>,
@@ -126,6 +145,7 @@ pub(super) struct Role {
 
 /// `THREAD_*`.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(PartialEq, Debug))]
 pub(super) struct Thread {
     pub(super) id: ChannelId,
     pub(super) guild_id: Option<GuildId>,
@@ -138,6 +158,7 @@ pub(super) struct Thread {
 
 /// `INVITE_CREATE` and `INVITE_DELETE`.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(PartialEq, Debug))]
 pub(super) struct Invite {
     pub(super) guild_id: Option<GuildId>,
     pub(super) channel_id: ChannelId,

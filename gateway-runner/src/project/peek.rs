@@ -1,7 +1,7 @@
 //! A look at a frame's `op`, `s` and `t` without parsing the rest.
 //!
-//! **Invariant:** where a full JSON parse succeeds, the peek reads the same three values; whatever the bytes are, it
-//! never panics and never allocates.
+//! **Invariant:** where a full JSON parse succeeds, the peek reads the same three values and finds the same data; whatever
+//! the bytes are, it never panics and never allocates.
 
 /// The envelope of a gateway payload (Discord documentation, "Gateway event payload structure").
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -12,14 +12,19 @@ pub struct Frame<'a> {
     pub seq: Option<u64>,
     /// The name of the dispatched event, as its bytes stand in the JSON. Discord's names need no escapes.
     pub name: Option<&'a str>,
+    /// All of the frame.
+    pub text: &'a str,
+    /// The frame from the value of `d` on, to its end; empty when there is none.
+    pub data: &'a str,
 }
 
 impl<'a> Frame<'a> {
-    /// Reads the three fields; `None` when the text is not a JSON object as far as one has to look.
+    /// Reads the fields; `None` when the text is not a JSON object as far as one has to look. Data that comes last, as
+    /// Discord's does, is not looked at.
     pub fn peek(text: &'a str) -> Option<Self> {
         let mut scan = Scan { text, at: 0 };
-        let mut frame = Self::default();
-        let mut missing = 3;
+        let mut frame = Self { text, ..Self::default() };
+        let mut missing = 4;
         scan.expect(b'{')?;
         if scan.next_is(b'}') {
             return Some(frame);
@@ -27,17 +32,22 @@ impl<'a> Frame<'a> {
         loop {
             let key = scan.string()?;
             scan.expect(b':')?;
+            missing -= u8::from(matches!(key, "op" | "s" | "t" | "d"));
             match key {
                 "op" => frame.op = scan.number()?,
                 "s" => frame.seq = scan.number()?,
                 "t" => frame.name = scan.string_or_null()?,
+                "d" => {
+                    scan.peek_byte()?;
+                    frame.data = text.get(scan.at..).unwrap_or_default();
+                    if missing > 0 {
+                        scan.skip_value()?;
+                    }
+                }
                 _ => scan.skip_value()?,
             }
-            if matches!(key, "op" | "s" | "t") {
-                missing -= 1;
-                if missing == 0 {
-                    return Some(frame);
-                }
+            if missing == 0 {
+                return Some(frame);
             }
             match scan.token()? {
                 b',' => {}
@@ -210,6 +220,8 @@ mod tests {
             prop_assert_eq!(frame.op, full["op"].as_u64());
             prop_assert_eq!(frame.seq, full["s"].as_u64());
             prop_assert_eq!(frame.name, full["t"].as_str());
+            let mut data = serde_json::Deserializer::from_str(frame.data).into_iter::<Value>();
+            prop_assert_eq!(&data.next().expect("data").expect("JSON"), &full["d"]);
         }
 
         #[test]
@@ -222,8 +234,9 @@ mod tests {
 
     #[test]
     fn absent_fields_are_none() {
-        assert_eq!(Frame::peek("{}"), Some(Frame::default()));
-        assert_eq!(Frame::peek(r#"{"op":11}"#), Some(Frame { op: Some(11), seq: None, name: None }));
+        assert_eq!(Frame::peek("{}"), Some(Frame { text: "{}", ..Frame::default() }));
+        let text = r#"{"op":11}"#;
+        assert_eq!(Frame::peek(text), Some(Frame { op: Some(11), text, ..Frame::default() }));
         assert_eq!(Frame::peek("[]"), None);
         assert_eq!(Frame::peek(r#"{"d":]"#), None);
     }

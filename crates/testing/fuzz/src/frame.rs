@@ -41,14 +41,16 @@ pub fn frame(bytes: &[u8]) {
     }
     // Refused or read, both is well; it is a panic that is looked for.
     let _ready = project::ready(text).is_ok();
-    if let Some(dispatch) = peeked.and_then(|frame| frame.name).and_then(Dispatch::from_name) {
-        projected(dispatch, text);
+    if let Some(frame) = peeked
+        && let Some(dispatch) = frame.name.and_then(Dispatch::from_name)
+    {
+        projected(dispatch, &frame);
     }
 }
 
-fn projected(dispatch: Dispatch, text: &str) {
+fn projected(dispatch: Dispatch, frame: &Frame<'_>) {
     let mut events = Vec::new();
-    if project::project(dispatch, text, SEQ, RECEIVED, &mut events).is_err() {
+    if project::project(dispatch, frame, SEQ, RECEIVED, &mut events).is_err() {
         assert!(events.is_empty(), "a frame that is refused leaves nothing behind");
         return;
     }

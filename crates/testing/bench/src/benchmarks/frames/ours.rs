@@ -17,7 +17,7 @@ use crate::recording;
 /// After everything in the recording.
 const RECEIVED: Timestamp = Timestamp::from_millis(recording::START + 86_400_000);
 
-pub(super) struct Ours {
+pub(in crate::benchmarks) struct Ours {
     batcher: Option<Batcher>,
     events: Vec<Event>,
     closed: Vec<Batch>,
@@ -25,7 +25,7 @@ pub(super) struct Ours {
 }
 
 impl Ours {
-    pub(super) const fn new() -> Self {
+    pub(in crate::benchmarks) const fn new() -> Self {
         Self { batcher: None, events: Vec::new(), closed: Vec::new(), bodies: Vec::new() }
     }
 
@@ -54,7 +54,7 @@ impl Reader for Ours {
         let frame = Frame::peek(text).context("the frame is no JSON object")?;
         let (Some(seq), Some(name)) = (frame.seq, frame.name) else { return Ok(()) };
         if let Some(dispatch) = Dispatch::from_name(name) {
-            project::project(dispatch, text, seq, RECEIVED, &mut self.events)?;
+            project::project(dispatch, &frame, seq, RECEIVED, &mut self.events)?;
         }
         let batcher = self.batcher.get_or_insert_with(|| Self::batcher(seq));
         batcher.frame(Mark { seq, at: RECEIVED }, &mut self.events, Instant::now(), &mut self.closed);
