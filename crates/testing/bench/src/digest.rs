@@ -28,6 +28,12 @@ impl Digest {
         self.guilds += guilds;
     }
 
+    /// Adds what another one counted.
+    pub fn merge(&mut self, other: &Self) {
+        self.kinds.iter_mut().zip(other.kinds).for_each(|(kind, more)| *kind += more);
+        self.guilds += other.guilds;
+    }
+
     /// What was counted since `earlier`.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {

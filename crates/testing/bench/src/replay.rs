@@ -108,9 +108,8 @@ impl Replay {
                 stream.frame(&format!(r#"{{"t":null,"s":null,"op":10,"d":{{"heartbeat_interval":{interval}}}}}"#))?;
             let mut parts = vec![stream.frame(&self.ready(shard, shards))?];
             let introduced = (0..guilds).map(|guild| introduction(shard, guild));
-            let first = shard * STRIDE;
-            let events = self.recording.frames.iter().cycle().skip(first % self.recording.frames.len()).take(frames);
-            for (seq, frame) in (2..).zip(introduced.chain(events.cloned())) {
+            let events = self.frames(shard, frames).map(str::to_owned);
+            for (seq, frame) in (2..).zip(introduced.chain(events)) {
                 parts.push(stream.frame(&renumbered(&frame, seq)?)?);
             }
             streams.push(parts);
@@ -119,6 +118,12 @@ impl Replay {
         *self.shared.round.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(round));
         self.shared.bodies.lock().unwrap_or_else(PoisonError::into_inner).clear();
         Ok(())
+    }
+
+    /// What a shard is sent after its guilds, but for the sequences.
+    pub fn frames(&self, shard: usize, frames: usize) -> impl Iterator<Item = &str> {
+        let recorded = &self.recording.frames;
+        recorded.iter().cycle().skip(shard * STRIDE % recorded.len()).take(frames).map(String::as_str)
     }
 
     /// Whether all shards are ready, which is when events begin.

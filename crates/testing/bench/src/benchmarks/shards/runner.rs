@@ -9,15 +9,22 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use guildhall_devstack::provision::{Aws, Resources};
+use guildhall_domain::PriorityClass;
 use guildhall_test_kit::services::AWS;
+use guildhall_wire::MAX_EVENTS;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Size, answer, with_memory};
+use crate::benchmarks::frames::countable;
 use crate::digest::Digest;
 use crate::replay::Replay;
 use crate::{Contestant, Sample, Scale, Setup, Stopwatch, cpu};
 
-const TICK: Duration = Duration::from_millis(5);
+const TICK: Duration = Duration::from_millis(2);
+/// How often the runner is asked how much it has read, which takes time of its own.
+const ASKED: Duration = Duration::from_millis(25);
+/// Classes that wait for company. What is critical does not.
+const WAITING: usize = PriorityClass::ALL.len() - 1;
 /// A round that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -76,33 +83,60 @@ impl Drop for Running {
     }
 }
 
+/// How many events there are to be counted: one for each guild that is introduced, and those of the recording.
+fn to_count(replay: &Replay, size: Size) -> Result<u64> {
+    let mut events = (size.shards * size.guilds) as u64;
+    for shard in 0..size.shards {
+        for frame in replay.frames(shard, size.frames) {
+            events += countable(frame)?;
+        }
+    }
+    Ok(events)
+}
+
+/// What has arrived in the queue.
+#[derive(Default)]
+struct Arrived(Digest);
+
+impl Arrived {
+    fn look(&mut self, replay: &Replay) -> Result<u64> {
+        for body in replay.bodies() {
+            self.0.envelope(&guildhall_wire::decode(&body)?);
+        }
+        Ok(self.0.events())
+    }
+}
+
 fn round(replay: &Replay, size: Size, mut command: Command, admin: &str) -> Result<Sample> {
+    let countable = to_count(replay, size)?;
     let mut running = Running(cpu::on(cpu::Core::Measured, || command.spawn().context("cannot start the runner"))?);
     let pid = running.0.id();
     let patience = Stopwatch::start();
-    let mut wait = |what: &str, done: &mut dyn FnMut() -> Result<bool>| -> Result<()> {
+    let mut wait = |what: &str, tick: Duration, done: &mut dyn FnMut() -> Result<bool>| -> Result<()> {
         while !done()? {
             ensure!(running.0.try_wait()?.is_none(), "the runner ended before {what}");
             ensure!(patience.wall() < PATIENCE, "the runner takes too long until {what}");
-            std::thread::sleep(TICK);
+            std::thread::sleep(tick);
         }
         Ok(())
     };
-    wait("its shards were ready", &mut || Ok(replay.has_begun()))?;
+    wait("its shards were ready", TICK, &mut || Ok(replay.has_begun()))?;
     let (watch, before) = (Stopwatch::start(), cpu::of_process(pid)?);
-    wait("it had read everything", &mut || Ok(processed(admin).unwrap_or(0) >= size.events() + size.shards))?;
-    let sample = watch.sample_of(size.events() as u64, cpu::of_process(pid)?.saturating_sub(before));
-    let sample = with_memory(sample, pid, size.shards)?;
+    let mut arrived = Arrived::default();
+    let company = (size.shards * WAITING * MAX_EVENTS) as u64;
+    wait("most had arrived", TICK, &mut || Ok(arrived.look(replay)? + company >= countable))?;
+    wait("it had read everything", ASKED, &mut || Ok(processed(admin).unwrap_or(0) >= size.events() + size.shards))?;
+    let memory = cpu::private_memory(pid)?;
     // It hands over: what still waits for company is sent.
     let process = Pid::from_raw(pid.cast_signed()).context("a process has a number")?;
     kill_process(process, Signal::TERM)?;
+    wait("everything had arrived", TICK, &mut || Ok(arrived.look(replay)? >= countable))?;
+    let sample = watch.sample_of(size.events() as u64, cpu::of_process(pid)?.saturating_sub(before));
     let ended = running.0.wait()?;
     ensure!(ended.success(), "the runner ended with {ended}");
-    let mut digest = Digest::default();
-    for body in replay.bodies() {
-        digest.envelope(&guildhall_wire::decode(&body)?);
-    }
-    Ok(if size.guilds == 0 { sample.answering(answer(&digest)) } else { sample })
+    ensure!(arrived.look(replay)? == countable, "more arrived than there was to count");
+    let sample = with_memory(sample, memory, size.shards);
+    Ok(if size.guilds == 0 { sample.answering(answer(&arrived.0)) } else { sample })
 }
 
 /// How many dispatches the runner says it has processed, `READY` included.
