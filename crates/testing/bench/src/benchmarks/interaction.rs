@@ -15,9 +15,11 @@ pub(super) const BENCHMARK: Benchmark = Benchmark {
     what: "An interaction of 2 KB through a local Lambda runtime API: event in, signature, answer out.",
     note: "All are processes under the same runtime API and answer the same signed requests, one after the other. The limit is \
            a program of its own (`crates/testing/bench/limits`): hyper on one connection, the fields it needs of the event, \
-           the signature, a constant answer; it has no logs, no metrics, no routing, and does not parse the body. The peer \
-           is a NestJS application with `discord-interactions`, bundled, behind the usual adapter. CPU time is the \
-           function's process alone; the latency is what the caller sees, the runtime API included.",
+           the signature, a constant answer; it has no logs, no metrics, no routing, and does not parse the body. Ours \
+           reads the event where it lies, and spends the rest on the request's headers, parsing the interaction, the span \
+           for its logs and one line of figures. The peer is a NestJS application with `discord-interactions`, bundled, \
+           behind the usual adapter. CPU time is the function's process alone; the latency is what the caller sees, the \
+           runtime API included.",
     binaries: &["interactions", "verify-lambda"],
     as_deployed: true,
     figures,

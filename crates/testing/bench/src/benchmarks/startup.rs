@@ -21,7 +21,9 @@ pub(super) const BENCHMARK: Benchmark = Benchmark {
     what: "The start of a function's process to its first answer, and the size of its zip.",
     note: "Every start is a new process under a local runtime API, with the database and the cache it connects to on loopback; \
            the first answer is the end of the first invocation, a signed PING for `interactions` and an empty batch for the \
-           functions on queues. The limit is a hello world on `lambda_runtime`, which connects to nothing. The files are \
+           functions on queues. The limit is a hello world on `lambda_runtime`, which connects to nothing; ours connect \
+           when they have asked for the first invocation, beside answering it, and read certificates and credentials of \
+           AWS for the first message they send. The files are \
            in memory: what Lambda adds to fetch and unpack the zip is not in it, and grows with its size. Zip sizes are \
            of the release profile, deflated at the best level.",
     binaries: &["interactions", "worker", "stats-ingest", "stats-rollup", "migrate", "hello-lambda"],
