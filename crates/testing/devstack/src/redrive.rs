@@ -147,7 +147,7 @@ impl Redrive {
             let messages = self.receive(sqs).await?;
             let mut news = Vec::new();
             // All of them, before the first that fails ends the run.
-            for message in messages.iter() {
+            for message in &messages {
                 let (Some(id), Some(handle)) = (&message.message_id, &message.receipt_handle) else { continue };
                 let is_back = pass.left.insert(id.clone(), handle.clone()).is_none() && pass.seen.contains(id);
                 if is_back {
