@@ -15,6 +15,40 @@ use crate::time::Timestamp;
 #[error("not a Discord id")]
 pub struct InvalidId;
 
+/// One to twenty decimal digits, eight at a time: every event that is counted has several ids.
+fn digits(text: &[u8]) -> Option<u64> {
+    let text = match text {
+        // Twenty do not fit, unless the first is a zero.
+        [b'0', rest @ ..] if rest.len() == 19 => rest,
+        [] | [_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, ..] => return None,
+        _ => text,
+    };
+    let (head, eights) = text.as_rchunks();
+    let mut value = 0;
+    for byte in head {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value = value * 10 + u64::from(digit);
+    }
+    for chunk in eights {
+        value = value * 100_000_000 + eight_digits(u64::from_le_bytes(*chunk))?;
+    }
+    Some(value)
+}
+
+/// The value of eight digits, the first of them in the lowest byte: neighbours are joined to pairs, fours and eights.
+const fn eight_digits(text: u64) -> Option<u64> {
+    let digits = text ^ 0x3030_3030_3030_3030;
+    if (digits | digits.wrapping_add(0x7676_7676_7676_7676)) & 0x8080_8080_8080_8080 != 0 {
+        return None;
+    }
+    let pairs = (digits * 10 + (digits >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
+    Some((fours * 10_000 + (fours >> 32)) & 0xffff_ffff)
+}
+
 macro_rules! snowflake {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
         $(#[$doc])*
@@ -64,10 +98,7 @@ macro_rules! snowflake {
             type Err = InvalidId;
 
             fn from_str(text: &str) -> Result<Self, InvalidId> {
-                if text.is_empty() || text.len() > 20 || !text.bytes().all(|b| b.is_ascii_digit()) {
-                    return Err(InvalidId);
-                }
-                text.parse::<i64>().map(Self).map_err(|_| InvalidId)
+                digits(text.as_bytes()).and_then(Self::new).ok_or(InvalidId)
             }
         }
 
@@ -148,6 +179,8 @@ impl fmt::Display for ShardId {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -162,6 +195,15 @@ mod tests {
     fn rubbish_is_not_an_id() {
         for text in ["", "-1", "+1", " 1", "1e3", "9223372036854775808", "184467440737095516150", "abc"] {
             assert_eq!(text.parse::<UserId>(), Err(InvalidId), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn digits_are_read_as_the_standard_library_reads_them(text in "[0-9]{1,21}|[0-9/:+\\- \\x00-\\xff]{0,21}") {
+            let plain = (1..=20).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+            let expected = text.parse::<i64>().ok().filter(|_| plain).map(UserId::from_db);
+            prop_assert_eq!(text.parse::<UserId>().ok(), expected);
         }
     }
 
