@@ -4,6 +4,7 @@
 //! dropped.
 //! **Invariant:** the most urgent class is taken next, and within a class the oldest; while SQS is away the journal fills
 //! up to its bound.
+//! **Invariant:** an envelope waits for others to travel with only while a call is under way, and at most [`COMPANY`].
 //! **Invariant:** at most [`CALLS`] calls are under way, no envelope in two of them, and only one while SQS does not take
 //! what it is sent.
 
@@ -25,6 +26,9 @@ const CALLS: usize = 8;
 /// The first pause after a failure; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How long envelopes wait for others to travel with, while a call is under way anyway. A call costs the same for one as
+/// for ten, in money and in time, and takes longer than this.
+const COMPANY: Duration = Duration::from_millis(10);
 /// How long an envelope that SQS finds fault with steps aside for the others.
 const STEP_ASIDE: Duration = Duration::from_secs(30);
 
@@ -102,6 +106,8 @@ impl Sender {
     pub async fn run(self) -> Result<(), Unusable> {
         let mut traffic = Traffic::default();
         let mut calls = FuturesUnordered::new();
+        // Until when the next call waits for more to carry.
+        let mut company: Option<Instant> = None;
         loop {
             let most = traffic.most();
             let paused = traffic.paused(Instant::now());
@@ -109,8 +115,14 @@ impl Sender {
             let mut committed = pin!(self.journal.committed());
             let _woken = committed.as_mut().enable();
             let mut entries = Vec::new();
-            if paused.is_none() && calls.len() < most {
+            let waits = company.is_some_and(|until| Instant::now() < until && !calls.is_empty());
+            if paused.is_none() && calls.len() < most && !waits {
                 entries = self.fetch(&mut traffic).await?;
+                let has_waited = company.take().is_some();
+                if !has_waited && !calls.is_empty() && wants_company(&entries) {
+                    company = Some(Instant::now() + COMPANY);
+                    continue;
+                }
             }
             if !entries.is_empty() {
                 traffic.sending.extend(entries.iter().map(|entry| entry.id));
@@ -122,10 +134,10 @@ impl Sender {
             }
             let full = calls.len() >= most;
             // Brings back those that stepped aside.
-            let again = paused.unwrap_or_else(|| Instant::now() + STEP_ASIDE);
+            let again = paused.or(company).unwrap_or_else(|| Instant::now() + STEP_ASIDE);
             tokio::select! {
                 Some(delivered) = calls.next() => traffic.ended(delivered?, Instant::now()),
-                () = committed, if !full && paused.is_none() => {}
+                () = committed, if !full && paused.is_none() && company.is_none() => {}
                 () = tokio::time::sleep_until(again), if !full => {}
             }
         }
@@ -208,6 +220,13 @@ impl Sender {
     }
 }
 
+/// Whether a call for these alone would be a waste.
+fn wants_company(entries: &[Entry]) -> bool {
+    let bytes: usize = entries.iter().map(|entry| entry.body.len()).sum();
+    let full = entries.len() >= MAX_BATCH_ENTRIES || bytes >= MAX_BATCH_BYTES / 2;
+    !entries.is_empty() && !full
+}
+
 /// What became of a batch.
 struct Delivered {
     /// When its call was begun.
@@ -245,7 +264,29 @@ fn step_aside(entry: &Entry, aside: &mut Vec<i64>) {
 
 #[cfg(test)]
 mod tests {
+    use guildhall_domain::{PriorityClass, ShardId, Timestamp};
+
     use super::*;
+
+    #[test]
+    fn a_call_that_is_full_waits_for_no_company() {
+        let entries = |count: usize, bytes| {
+            let entry = Entry {
+                id: 1,
+                class: PriorityClass::High,
+                shard: ShardId { id: 0, count: 1 },
+                session: "s".into(),
+                first_event: None,
+                first_at: Timestamp::from_secs(0),
+                body: "x".repeat(bytes),
+            };
+            vec![entry; count]
+        };
+        assert!(!wants_company(&[]), "for nothing nobody waits");
+        assert!(wants_company(&entries(1, 10)) && wants_company(&entries(MAX_BATCH_ENTRIES - 1, 10)));
+        assert!(!wants_company(&entries(MAX_BATCH_ENTRIES, 10)));
+        assert!(!wants_company(&entries(2, MAX_BATCH_BYTES / 4)), "another one might not fit");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn one_outage_that_fails_all_calls_under_way_is_one_failure() {
