@@ -1,12 +1,17 @@
 //! What a deployment costs, from what was measured, the public prices and stated assumptions.
 //!
 //! **Invariant:** every number on the page is either measured ([`Measured`]), a price ([`prices`]), an assumption
-//! ([`model`]) or follows from those by the formula that the page shows; a test writes the page anew and compares.
+//! ([`assumed`], [`communities`]) or follows from those by the formula that the page shows ([`model`]); a test writes the
+//! page anew and compares.
 
+pub mod assumed;
+pub mod communities;
+pub mod costs;
 pub mod model;
 mod page;
 pub mod prices;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -16,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::machine::Machine;
 use crate::report::Outcome;
 use crate::sample::Sample;
+use communities::{COMMUNITIES, TABLES, Table};
 
 /// Where the figures behind the committed page are kept.
 pub const FILE: &str = "scaling.json";
@@ -39,8 +45,12 @@ pub struct Measured {
     pub ingest_ms: Vec<(u32, u32, f64)>,
     /// The function's CPU time for a million events in full batches, in milliseconds.
     pub ingest_cpu_ms: f64,
-    /// Bytes that the database keeps for an event, in all tables and indexes.
-    pub stored_bytes: f64,
+    /// Bytes of a gauge on the queue, of 500 in an envelope.
+    pub gauge_bytes: f64,
+    /// Messages of an invocation of `stats-ingest`, the gauges in each, and its milliseconds.
+    pub gauges_ms: (u32, u32, f64),
+    /// Bytes that a month of one guild leaves in each table, by community and table.
+    pub stored: BTreeMap<String, BTreeMap<String, f64>>,
 }
 
 impl Measured {
@@ -63,7 +73,8 @@ impl Measured {
                 .into_iter()
                 .map(|(shards, name)| Ok((shards, extra(name, "megabytes a shard")? * f64::from(shards))))
                 .collect::<Result<_>>()?,
-            runner_cpu_us: median("runner, 4 shards", &Sample::cpu_micros_each)?,
+            runner_cpu_us: median("runner, events alone", &Sample::cpu_micros_each)?
+                * extra("envelopes", "dispatches")?,
             gateway_bytes: extra("envelopes", "gateway bytes")?,
             envelope_bytes: [(1, "bytes of 1"), (10, "bytes of 10"), (30, "bytes of 30"), (100, "bytes of 100")]
                 .into_iter()
@@ -74,8 +85,21 @@ impl Measured {
                 .map(|(messages, events, name)| Ok((messages, events, extra(name, "invocation ms")?)))
                 .collect::<Result<_>>()?,
             ingest_cpu_ms: median("ingest, 200 × 100", &Sample::cpu_micros_each)? * 1_000.0,
-            stored_bytes: extra("ingest, 200 × 100", "stored bytes")?,
+            gauge_bytes: extra("envelopes", "bytes of 500 gauges")? / 500.0,
+            gauges_ms: (20, 500, extra("ingest, 20 × 500 gauges", "invocation ms")?),
+            stored: COMMUNITIES
+                .iter()
+                .map(|community| {
+                    let of = |table: &Table| Ok((table.name.to_owned(), extra(community.name, table.name)?));
+                    Ok((community.name.to_owned(), TABLES.iter().map(of).collect::<Result<_>>()?))
+                })
+                .collect::<Result<_>>()?,
         })
+    }
+
+    /// The bytes that a month of one guild of a community leaves in a table.
+    pub fn stored(&self, community: &str, table: &str) -> f64 {
+        self.stored.get(community).and_then(|tables| tables.get(table)).copied().unwrap_or_default()
     }
 
     /// Reads what [`write`] kept.

@@ -2,7 +2,11 @@
 
 use std::path::Path;
 
-use guildhall_bench::scaling::{Measured, PAGE, model};
+use guildhall_bench::scaling::communities::GAUGES_A_MONTH;
+use guildhall_bench::scaling::{Measured, PAGE, assumed, model};
+use guildhall_domain::PriorityClass;
+use guildhall_queue::MAX_BATCH_ENTRIES;
+use guildhall_wire::MAX_EVENTS;
 
 fn docs() -> std::path::PathBuf {
     Path::new("../../../docs").to_owned()
@@ -19,16 +23,39 @@ fn the_page_is_the_one_that_the_figures_make() {
 }
 
 #[test]
-fn costs_grow_with_guilds_and_events_and_shrink_by_the_event() {
+fn costs_grow_with_guilds_and_shrink_by_the_event() {
     let measured = Measured::load(&docs()).expect("the figures behind the page");
-    for guilds in model::GUILDS.windows(2) {
-        for (_, events) in model::LEVELS {
-            let (few, many) = (model::month(&measured, guilds[0], events), model::month(&measured, guilds[1], events));
-            assert!(many.total() > few.total() && many.for_a_million() < few.for_a_million());
+    for (community, months) in model::months(&measured) {
+        for pair in months.windows(2) {
+            let (few, many) = (&pair[0], &pair[1]);
+            assert!(many.total() > few.total() && many.for_a_million() < few.for_a_million(), "{}", community.name);
+            assert!(many.growth_gb > few.growth_gb && few.growth_gb > 0.0, "counters are kept for ever");
         }
     }
-    let shares: f64 = model::CLASSES.iter().map(|(_, share, _)| share).sum();
+    let shares: f64 = assumed::CLASSES.iter().map(|(_, share, _)| share).sum();
     assert!((shares - 1.0).abs() < 1e-9, "every event is of one class");
+}
+
+#[test]
+fn what_the_product_decides_is_what_the_model_assumes() {
+    let waits: Vec<_> = PriorityClass::ALL.iter().map(|class| (class.name(), class.flush_after_millis())).collect();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small numbers")]
+    let millis = |seconds: f64| (seconds * 1_000.0) as u64;
+    let assumed_waits: Vec<_> = assumed::CLASSES.iter().map(|(name, _, wait)| (*name, millis(*wait))).collect();
+    assert_eq!(assumed_waits, waits);
+    assert_eq!(millis(assumed::FULL_ENVELOPE), MAX_EVENTS as u64 * 1_000);
+    assert_eq!(millis(assumed::FULL_CALL), MAX_BATCH_ENTRIES as u64 * 1_000);
+    assert_eq!(GAUGES_A_MONTH, millis(model::SECONDS / assumed::SLOT) / 1_000);
+
+    let infra = docs().join("../infra");
+    let count = |file: &str, line: &str| {
+        let text = std::fs::read_to_string(infra.join(file)).expect("a part of the template");
+        text.lines().filter(|found| found.trim() == line).count() as u64
+    };
+    assert_eq!(count("alarms.yaml", "Type: AWS::CloudWatch::Alarm") * 1_000, millis(assumed::ALARMS));
+    let sources = count("functions/stats-ingest.yaml", "Type: SQS") + count("functions/worker.yaml", "Type: SQS");
+    assert_eq!(sources * 1_000, millis(assumed::QUEUES));
+    assert_eq!(count("functions/stats-ingest.yaml", "BatchSize: 200") * 1_000, millis(assumed::PARTITIONS));
 }
 
 #[test]
