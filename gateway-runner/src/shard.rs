@@ -133,7 +133,7 @@ pub async fn run(
                 end = reader.read(&stop) => end,
                 end = refused(&deps.gate, &slot, &lease, &attached) => end,
             };
-            reader.finish(end).await
+            Box::pin(reader.finish(end)).await
         }
         Err(End::Unusable) => Outcome::JournalUnusable,
         Err(_) => Outcome::Lost,
