@@ -1,3 +1,5 @@
+//! Invocations, taken from a runtime API that the test plays.
+
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 

@@ -1,3 +1,5 @@
+//! Events of both shapes, good and bad, and the answers to them.
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -1,3 +1,5 @@
+//! What invocations write.
+
 use guildhall_domain::Timestamp;
 use serde_json::Value;
 

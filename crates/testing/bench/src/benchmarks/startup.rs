@@ -23,9 +23,8 @@ pub(super) const BENCHMARK: Benchmark = Benchmark {
            the first answer is the end of the first invocation, a signed PING for `interactions` and an empty batch for the \
            functions on queues. The limit is a hello world on `lambda_runtime`, which connects to nothing; ours connect \
            when they have asked for the first invocation, beside answering it, and read certificates and credentials of \
-           AWS for the first message they send. The files are \
-           in memory: what Lambda adds to fetch and unpack the zip is not in it, and grows with its size. Zip sizes are \
-           of the release profile, deflated at the best level.",
+           AWS for the first message they send. The files are in memory: what Lambda adds to fetch and unpack the zip is \
+           not in it, and grows with its size. Zip sizes are of the release profile, deflated at the best level.",
     binaries: &["interactions", "worker", "stats-ingest", "stats-rollup", "migrate", "hello-lambda"],
     as_deployed: true,
     figures,
