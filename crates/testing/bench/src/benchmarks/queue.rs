@@ -32,8 +32,10 @@ pub(super) const BENCHMARK: Benchmark = Benchmark {
            `addBulk` (a hundred jobs a call); beside them it carries a hundred events in a job, ten jobs in a call, as \
            ours does in a message, of which nothing is claimed: what is compared then is Redis with an emulator of SQS \
            in Python, and adding up in memory with a transaction. The workers of all of them store nothing, which is \
-           generous. The emulator is what takes the wall time of ours; the figure of CPU shows what the product itself \
-           takes (sender, receiver and handler in one process), without the servers on either side.",
+           generous. The emulator is what takes the wall time of ours: with a consumer that does nothing it passes on some \
+           12 times what BullMQ does, and where it shares its core with the handler and PostgreSQL the claim end to end \
+           falls below ten. The figure of CPU shows what the product itself takes (sender, receiver and handler in one \
+           process), without the servers on either side.",
     binaries: &[],
     as_deployed: false,
     figures,
