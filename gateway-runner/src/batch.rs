@@ -2,7 +2,8 @@
 //!
 //! **Invariant:** for each class the ranges of consecutive envelopes touch, and every event lies in exactly one envelope,
 //! whose range contains it; a range never covers a sequence of which an event of that class is still buffered.
-//! **Invariant:** a buffer closes at [`MAX_EVENTS`] or at its class's deadline; a frame is never split.
+//! **Invariant:** a buffer closes at [`MAX_EVENTS`] or at its class's deadline, which is a later one while the queue takes
+//! nothing; a frame is never split.
 //! **Invariant:** no I/O and no clock: instants are handed in.
 
 use std::sync::Arc;
@@ -60,8 +61,8 @@ impl Buffer {
         self.events.is_empty() && self.gauges.is_empty() && self.gaps.is_empty()
     }
 
-    fn due_by(&mut self, class: PriorityClass, now: Instant) {
-        self.deadline.get_or_insert_with(|| now + Duration::from_millis(class.flush_after_millis()));
+    fn due_after(&mut self, millis: u64, now: Instant) {
+        self.deadline.get_or_insert_with(|| now + Duration::from_millis(millis));
     }
 }
 
@@ -69,6 +70,8 @@ impl Buffer {
 pub struct Batcher {
     origin: Origin,
     read: Mark,
+    /// Whether the queue takes nothing.
+    outage: bool,
     buffers: [Buffer; PriorityClass::ALL.len()],
 }
 
@@ -76,7 +79,24 @@ impl Batcher {
     /// Buffers for a session of which everything up to `safe` is already taken care of.
     pub fn new(origin: Origin, safe: Mark) -> Self {
         let buffers = PriorityClass::ALL.map(|_| Buffer { covered: safe.seq, ..Buffer::default() });
-        Self { origin, read: safe, buffers }
+        Self { origin, read: safe, outage: false, buffers }
+    }
+
+    /// Whether the queue takes nothing, which decides how long events wait.
+    pub fn outage(&mut self, outage: bool, now: Instant) {
+        let is_over = std::mem::replace(&mut self.outage, outage) && !outage;
+        if is_over {
+            // What would have left long ago leaves now, and the rest no later than if it had come now.
+            for class in PriorityClass::ALL {
+                let usual = now + Duration::from_millis(class.flush_after_millis());
+                let deadline = &mut self.buffers[slot(class)].deadline;
+                *deadline = deadline.map(|deadline| deadline.min(usual));
+            }
+        }
+    }
+
+    fn flush_after(&self, class: PriorityClass) -> u64 {
+        if self.outage { class.flush_after_millis_in_outage() } else { class.flush_after_millis() }
     }
 
     /// The session.
@@ -120,8 +140,9 @@ impl Batcher {
         self.read = at;
         for event in events.drain(..) {
             let class = class_of(self.origin.class_map, &event.body);
+            let millis = self.flush_after(class);
             let buffer = &mut self.buffers[slot(class)];
-            buffer.due_by(class, now);
+            buffer.due_after(millis, now);
             buffer.first_at.get_or_insert(at.at);
             buffer.events.push(event);
         }
@@ -142,9 +163,10 @@ impl Batcher {
 
     /// Takes gauges, which travel in the low class.
     pub fn gauges(&mut self, gauges: Vec<GuildGauges>, now: Instant, out: &mut Vec<Batch>) {
+        let millis = self.flush_after(PriorityClass::Low);
         for gauge in gauges {
             let buffer = &mut self.buffers[slot(PriorityClass::Low)];
-            buffer.due_by(PriorityClass::Low, now);
+            buffer.due_after(millis, now);
             buffer.gauges.push(gauge);
             if buffer.gauges.len() >= MAX_GAUGES {
                 self.close(PriorityClass::Low, out);

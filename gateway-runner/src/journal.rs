@@ -16,7 +16,7 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread::JoinHandle;
 
 use guildhall_domain::{PriorityClass, ShardId, Timestamp};
@@ -88,6 +88,8 @@ pub struct Journal {
     next_id: Arc<AtomicI64>,
     health: watch::Receiver<Health>,
     committed: Arc<Notify>,
+    /// Which queues, by their numbers, take nothing at present.
+    outages: Arc<[AtomicBool]>,
 }
 
 impl Journal {
@@ -116,10 +118,24 @@ impl Journal {
         let room = Arc::new(Semaphore::new(max_units.saturating_sub(used)));
         let next_id = Arc::new(AtomicI64::new(store.last_id()? + 1));
         let committed = Arc::new(Notify::new());
+        let outages = (0..store.partitions()).map(|_| AtomicBool::new(false)).collect();
         let debt = used.saturating_sub(max_units);
         let thread = writer::start(store, receiver, health_sender, committed.clone(), room.clone(), debt)
             .map_err(OpenError::Thread)?;
-        Ok((Self { commands, room, max_units, next_id, health, committed }, thread))
+        Ok((Self { commands, room, max_units, next_id, health, committed, outages }, thread))
+    }
+
+    /// The queue of this number takes nothing, or takes messages again.
+    pub fn outage(&self, partition: u32, outage: bool) {
+        if let Some(queue) = self.outages.get(partition as usize) {
+            queue.store(outage, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the shard's envelopes would only wait here.
+    pub fn has_outage(&self, shard: ShardId) -> bool {
+        let queue = shard.id as usize % self.outages.len().max(1);
+        self.outages.get(queue).is_some_and(|queue| queue.load(Ordering::Relaxed))
     }
 
     /// An id for the next entry.

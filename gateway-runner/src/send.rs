@@ -136,7 +136,10 @@ impl Sender {
             // Brings back those that stepped aside.
             let again = paused.or(company).unwrap_or_else(|| Instant::now() + STEP_ASIDE);
             tokio::select! {
-                Some(delivered) = calls.next() => traffic.ended(delivered?, Instant::now()),
+                Some(delivered) = calls.next() => {
+                    traffic.ended(delivered?, Instant::now());
+                    self.journal.outage(self.partition, traffic.trouble.is_some());
+                }
                 () = committed, if !full && paused.is_none() && company.is_none() => {}
                 () = tokio::time::sleep_until(again), if !full => {}
             }

@@ -353,6 +353,7 @@ impl<'a> Reader<'a> {
         }
         let Some(batcher) = &mut self.batcher else { return Ok(()) };
         let at = Mark { seq, at: self.replay_from.unwrap_or(received) };
+        batcher.outage(self.deps.journal.has_outage(self.lease.shard()), Instant::now());
         batcher.frame(at, &mut self.events, Instant::now(), &mut self.closed);
         self.meter.processed(dispatch, began);
         Ok(())

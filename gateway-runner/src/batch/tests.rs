@@ -56,6 +56,27 @@ async fn each_class_waits_for_its_deadline_and_no_longer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn while_the_queue_takes_nothing_urgent_events_travel_together() {
+    let mut batcher = batcher(0);
+    let mut out = Vec::new();
+    batcher.outage(true, Instant::now());
+    for seq in 1..=3 {
+        feed(&mut batcher, seq, &[0, 1], &mut out);
+    }
+    assert!(out.is_empty(), "nobody would take them");
+    let deadline = batcher.next_deadline().expect("they do not wait for ever");
+    assert_eq!(deadline - Instant::now(), Duration::from_secs(5));
+    batcher.outage(false, Instant::now());
+    batcher.close_due(Instant::now(), &mut out);
+    assert_eq!(out.len(), 1, "what is critical leaves when it is back");
+    assert_eq!((out[0].envelope.class, out[0].envelope.events.len()), (PriorityClass::Critical, 3));
+    assert_eq!(batcher.next_deadline().expect("the others") - Instant::now(), Duration::from_secs(1));
+    tokio::time::advance(Duration::from_secs(1)).await;
+    batcher.close_due(Instant::now(), &mut out);
+    assert_eq!((out[1].envelope.class, out[1].envelope.events.len()), (PriorityClass::High, 3));
+}
+
+#[tokio::test(start_paused = true)]
 async fn critical_events_are_due_at_once_and_gaps_leave_at_once() {
     let mut batcher = batcher(0);
     let mut out = Vec::new();

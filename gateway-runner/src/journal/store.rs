@@ -112,6 +112,11 @@ impl Store {
         }
     }
 
+    /// How many queues its envelopes go to.
+    pub fn partitions(&self) -> u32 {
+        self.partitions
+    }
+
     fn open(folder: &Path, max_bytes: u64, holder: &str, partitions: u32) -> Result<(Self, Found), OpenError> {
         let path = folder.join(FILE);
         let mut connection = Connection::open(&path)?;

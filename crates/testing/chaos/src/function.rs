@@ -109,6 +109,14 @@ impl Function {
         self.partial.load(Ordering::Relaxed)
     }
 
+    /// How many events it found counted before, as it says itself.
+    pub fn duplicates(&self) -> u64 {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        log.lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()?["events_duplicate_total"].as_u64())
+            .sum()
+    }
+
     /// How many messages were handed over once more after they had been handled.
     pub fn repeated(&self) -> u64 {
         self.repeated.load(Ordering::Relaxed)

@@ -6,6 +6,8 @@ use std::time::Duration;
 /// What came of a fault that was staged to its end.
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {
+    /// Events a second that the double dispatched while there was traffic.
+    pub rate: f64,
     /// Events the double dispatched.
     pub sent: u64,
     /// Events the database counted.
@@ -16,7 +18,7 @@ pub struct Outcome {
     pub gaps: usize,
     /// IDENTIFYs.
     pub identifies: u64,
-    /// From the fault's end until everything urgent that was sent was counted.
+    /// From the fault's end until everything critical or high that was sent was counted.
     pub recovery: Option<Duration>,
     /// What was measured besides.
     pub note: String,
@@ -69,8 +71,9 @@ impl fmt::Display for Row {
                 let verdict = if self.is_good() { "exact" } else { "DEVIATES" };
                 write!(
                     f,
-                    "| {:<20} | {:>9} | {:>9} | {:>7} | {:>4} | {:>10} | {:>9} | {:>6.0} s | {:<8} | {}",
+                    "| {:<20} | {:>8.0} | {:>9} | {:>9} | {:>7} | {:>4} | {:>10} | {:>9} | {:>6.0} s | {:<8} | {}",
                     self.fault,
+                    outcome.rate,
                     outcome.sent,
                     outcome.counted,
                     outcome.missing,
@@ -90,5 +93,5 @@ impl fmt::Display for Row {
 
 /// The table's head.
 pub const HEAD: &str = "\
-| fault                |      sent |   counted | missing | gaps | identifies |  recovery |     took | verdict  | note
-|----------------------|----------:|----------:|--------:|-----:|-----------:|----------:|---------:|----------|-----";
+| fault                | events/s |      sent |   counted | missing | gaps | identifies |  recovery |     took | verdict  | note
+|----------------------|---------:|----------:|----------:|--------:|-----:|-----------:|----------:|---------:|----------|-----";

@@ -24,6 +24,8 @@ pub struct Scale {
     pub kills: u32,
     /// Shards.
     pub shards: u32,
+    /// Event queues, each with a function of its own.
+    pub queues: u32,
     /// How long a lease lasts without being renewed.
     pub lease_term: Duration,
     /// How long anything that must happen may take.
@@ -43,6 +45,8 @@ impl Scale {
             events_per_second: 3_000.0,
             kills: 50,
             shards: 8,
+            // As deployed.
+            queues: 4,
             lease_term: Duration::from_secs(5),
             patience: Duration::from_secs(300),
             side_by_side: 1,
@@ -58,6 +62,7 @@ impl Scale {
             events_per_second: 150.0,
             kills: 6,
             shards: 8,
+            queues: 2,
             // Short, and long enough for a busy emulator to renew eight leases in a third of it.
             lease_term: Duration::from_secs(3),
             patience: Duration::from_secs(90),

@@ -8,12 +8,13 @@ mod curtain;
 mod runner;
 mod start;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use guildhall_devstack::provision::{Aws, Resources};
 use guildhall_discord_double::Double;
 use guildhall_discord_double::ledger::Row;
@@ -57,8 +58,16 @@ pub struct Stage {
     poison: Vec<String>,
     stop: CancellationToken,
     sources: JoinSet<()>,
-    began: Instant,
+    traffic: Cell<Option<Traffic>>,
     expectation: Expectation,
+}
+
+/// When things happen in the guilds.
+#[derive(Debug, Clone, Copy)]
+struct Traffic {
+    since: Instant,
+    /// How many happened in a second, once it is over.
+    rate: Option<f64>,
 }
 
 /// What the books may say beside the ledger's numbers.
@@ -97,6 +106,7 @@ impl Stage {
 
     /// The same at another pace.
     pub fn traffic_at(&self, events_per_second: f64) {
+        self.traffic.set(Some(Traffic { since: Instant::now(), rate: None }));
         self.double.traffic().start(TrafficPlan {
             events_per_second,
             seed: self.scale.seed,
@@ -195,10 +205,18 @@ impl Stage {
     /// # Errors
     /// When it takes too long.
     pub async fn recovered(&self) -> anyhow::Result<Duration> {
+        self.recovered_within(self.scale.patience).await
+    }
+
+    /// The same, when more has piled up than on another day.
+    ///
+    /// # Errors
+    /// When it takes too long.
+    pub async fn recovered_within(&self, limit: Duration) -> anyhow::Result<Duration> {
         let since = Instant::now();
         self.all_connected().await?;
         let sent = self.urgent_sent();
-        let counted = eventually("what was sent to be counted", self.scale.patience, || async {
+        let counted = eventually("what was sent to be counted", limit, || async {
             let (counted, lost) = (self.urgent_counted().await?, self.urgent_lost());
             let of = |counts: &Counts, key| counts.get(key).copied().unwrap_or(0);
             let all = sent.iter().all(|(key, sent)| of(&counted, key) + of(&lost, key) >= *sent);
@@ -222,7 +240,7 @@ impl Stage {
     /// # Errors
     /// When they do not read it, or do not end in good order.
     pub async fn fall_silent(&mut self) -> anyhow::Result<()> {
-        self.double.traffic().stop().await;
+        self.quiet().await;
         self.read_to_the_end().await?;
         for runner in &mut self.runners {
             runner.stop().await?;
@@ -247,25 +265,24 @@ impl Stage {
         read.await.with_context(|| format!("{:?}", self.double.gateway().sessions()))
     }
 
-    /// The traffic's things a second since the stage began, all kinds together.
-    pub fn rate(&self) -> f64 {
-        #[expect(clippy::cast_precision_loss, reason = "for people to read")]
-        let total = self.double.ledger().total() as f64;
-        total / self.began.elapsed().as_secs_f64()
+    /// Lets nothing more happen in the guilds.
+    pub async fn quiet(&self) {
+        self.double.traffic().stop().await;
+        if let Some(traffic) = self.traffic.get().filter(|traffic| traffic.rate.is_none()) {
+            #[expect(clippy::cast_precision_loss, reason = "for people to read")]
+            let total = self.double.ledger().total() as f64;
+            let rate = Some(total / traffic.since.elapsed().as_secs_f64());
+            self.traffic.set(Some(Traffic { rate, ..traffic }));
+        }
+    }
+
+    /// Events of all kinds that were dispatched in a second of traffic.
+    fn rate(&self) -> f64 {
+        self.traffic.get().and_then(|traffic| traffic.rate).unwrap_or(0.0)
     }
 
     /// A path of the stage's folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
-    }
-
-    /// Fails unless the double saw exactly the IDENTIFYs that this many sessions take.
-    ///
-    /// # Errors
-    /// When it saw others.
-    pub fn identified(&self, expected: u64) -> anyhow::Result<()> {
-        let counts = self.double.gateway().counts();
-        ensure!(counts.identifies == expected, "{} IDENTIFYs, expected {expected}", counts.identifies);
-        Ok(())
     }
 }

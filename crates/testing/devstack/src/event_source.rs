@@ -1,7 +1,8 @@
 //! What Lambda's event source mapping does: receives messages, invokes the function, deletes what it handled.
 //!
 //! **Invariant:** a message is deleted only after the function has handled it and did not name it as failed.
-//! **Invariant:** at most one batch is in flight for each source, so memory is bounded by the batch.
+//! **Invariant:** at most one batch is in flight for each source, and no larger than an invocation may be, so memory is
+//! bounded by it.
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -18,6 +19,12 @@ const DRAIN: Duration = Duration::from_secs(15);
 
 /// Between two looks into a queue that was empty while a batch waits for more: an emulator has other things to do.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// The most that Lambda hands to an invocation.
+const MOST_BYTES: usize = 6 * 1_024 * 1_024;
+
+/// What an event says of a message beside its body, about.
+const RECORD_BYTES: usize = 800;
 
 /// How messages are gathered and handed on.
 #[derive(Debug, Clone)]
@@ -37,6 +44,41 @@ struct Received {
     receipt: String,
 }
 
+impl Received {
+    /// What it takes of an invocation.
+    fn bytes(&self) -> usize {
+        RECORD_BYTES + self.delivery.body.len()
+    }
+}
+
+/// Messages for one invocation, and those that it has no room for.
+#[derive(Default)]
+struct Gathered {
+    batch: Vec<Received>,
+    bytes: usize,
+    next: Vec<Received>,
+}
+
+impl Gathered {
+    /// Begins with what the last one had no room for.
+    fn after(last: Vec<Received>) -> Self {
+        let mut gathered = Self::default();
+        gathered.take(last);
+        gathered
+    }
+
+    fn take(&mut self, messages: impl IntoIterator<Item = Received>) {
+        for message in messages {
+            if self.bytes + message.bytes() > MOST_BYTES && !self.batch.is_empty() {
+                self.next.push(message);
+            } else {
+                self.bytes += message.bytes();
+                self.batch.push(message);
+            }
+        }
+    }
+}
+
 fn received(message: Message) -> Option<Received> {
     let receive_count = message
         .attributes
@@ -52,7 +94,7 @@ fn received(message: Message) -> Option<Received> {
 impl EventSource {
     /// A source as the template sets it up for events.
     pub fn new(queue_url: impl Into<String>) -> Self {
-        Self { queue_url: queue_url.into(), batch: 500, window: Duration::from_millis(500), deliver_twice: false }
+        Self { queue_url: queue_url.into(), batch: 200, window: Duration::from_secs(1), deliver_twice: false }
     }
 
     /// Receives and hands on until `stop`, and then until the queue is empty, which the emulator's is for good when it
@@ -63,9 +105,12 @@ impl EventSource {
         F: Future<Output = Vec<Failure>>,
     {
         let mut stopping = None;
+        let mut next = Vec::new();
         loop {
             // Not interrupted: messages received and dropped would be hidden until their visibility times out.
-            let batch = self.gather(&sqs).await;
+            let gathered = self.gather(&sqs, next).await;
+            let batch = gathered.batch;
+            next = gathered.next;
             if stop.is_cancelled() {
                 let since = *stopping.get_or_insert_with(Instant::now);
                 if batch.is_empty() || since.elapsed() > DRAIN {
@@ -78,11 +123,11 @@ impl EventSource {
         }
     }
 
-    async fn gather(&self, sqs: &Client) -> Vec<Received> {
-        let mut batch = Vec::new();
+    async fn gather(&self, sqs: &Client, last: Vec<Received>) -> Gathered {
+        let mut gathered = Gathered::after(last);
         let mut deadline: Option<Instant> = None;
-        while batch.len() < self.batch {
-            let wait = if batch.is_empty() { 1 } else { 0 };
+        while gathered.batch.len() < self.batch && gathered.next.is_empty() {
+            let wait = if gathered.batch.is_empty() { 1 } else { 0 };
             let answer = sqs
                 .receive_message()
                 .queue_url(&self.queue_url)
@@ -99,17 +144,17 @@ impl EventSource {
                     Vec::new()
                 }
             };
-            if messages.is_empty() && batch.is_empty() || deadline.is_some_and(|at| Instant::now() >= at) {
-                batch.extend(messages.into_iter().filter_map(received));
+            let none = messages.is_empty();
+            gathered.take(messages.into_iter().filter_map(received));
+            if gathered.batch.is_empty() || deadline.is_some_and(|at| Instant::now() >= at) {
                 break;
             }
-            if messages.is_empty() {
+            if none {
                 tokio::time::sleep(PAUSE).await;
             }
             deadline.get_or_insert_with(|| Instant::now() + self.window);
-            batch.extend(messages.into_iter().filter_map(received));
         }
-        batch
+        gathered
     }
 
     async fn invoke<H, F>(&self, sqs: &Client, batch: Vec<Received>, handler: &H)
@@ -144,5 +189,31 @@ impl EventSource {
                 tracing::warn!(error = %aws_sdk_sqs::error::DisplayErrorContext(error), "could not delete");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(bytes: usize) -> Received {
+        let delivery = Delivery { message_id: "1".to_owned(), body: "x".repeat(bytes), receive_count: 1 };
+        Received { delivery, receipt: String::new() }
+    }
+
+    #[test]
+    fn an_invocation_takes_what_it_has_room_for_and_the_next_one_the_rest() {
+        let mut gathered = Gathered::after(vec![message(MOST_BYTES / 2)]);
+        gathered.take([message(MOST_BYTES / 2), message(10), message(MOST_BYTES / 2)]);
+        assert_eq!((gathered.batch.len(), gathered.next.len()), (2, 2));
+        let gathered = Gathered::after(gathered.next);
+        assert_eq!((gathered.batch.len(), gathered.next.len()), (1, 1));
+    }
+
+    #[test]
+    fn what_no_invocation_has_room_for_comes_alone() {
+        let mut gathered = Gathered::after(vec![message(MOST_BYTES * 2)]);
+        gathered.take([message(1)]);
+        assert_eq!((gathered.batch.len(), gathered.next.len()), (1, 1));
     }
 }

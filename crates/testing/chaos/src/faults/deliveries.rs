@@ -3,7 +3,7 @@
 use anyhow::{Context as _, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::function::Delivering;
+use crate::function::{Delivering, Function};
 use crate::proxy::Flow;
 use crate::report::Outcome;
 use crate::scale::Context;
@@ -34,17 +34,20 @@ async fn treated(context: &Context, name: &'static str, delivering: Delivering) 
     stage.functions.iter().for_each(|function| function.deliver(delivering));
     stage.traffic();
     stage.hold(stage.span(120, 4)).await;
+    stage.functions.iter().for_each(|function| function.deliver(Delivering::Straight));
     let recovery = stage.recovered().await?;
     let functions = stage.functions.clone();
     let outcome = stage.settle(Some(recovery)).await?;
     let delivered: u64 = functions.iter().map(|function| function.delivered()).sum();
-    let (treated, how): (u64, _) = match delivering {
-        Delivering::Corrupted(_) => (functions.iter().map(|function| function.damaged()).sum(), "damaged"),
-        _ => (functions.iter().map(|function| function.repeated()).sum(), "repeated"),
+    let sum = |count: fn(&Function) -> u64| functions.iter().map(|function| count(function)).sum::<u64>();
+    let (treated, how, noticed) = match delivering {
+        Delivering::Corrupted(_) => (sum(Function::damaged), "damaged", sum(Function::partial) + sum(Function::failed)),
+        _ => (sum(Function::repeated), "repeated", sum(Function::duplicates)),
     };
     Ok(outcome
         .noting(format!("{delivered} deliveries, {treated} of them {how}"))
-        .asserting(treated > 0, || format!("none of {delivered} deliveries was {how}")))
+        .asserting(treated > 0, || format!("none of {delivered} deliveries was {how}"))
+        .asserting(noticed > 0, || format!("no function noticed that something was {how}")))
 }
 
 /// The function is killed when PostgreSQL has committed and the function does not know it yet.
@@ -65,8 +68,12 @@ pub(super) async fn killed_after_commit(context: &Context, name: &'static str) -
         proxy.reset();
     }
     let recovery = stage.recovered().await?;
+    let functions = stage.functions.clone();
     let outcome = stage.settle(Some(recovery)).await?;
-    Ok(outcome.noting(format!("{kills} kills")))
+    let again: u64 = functions.iter().map(|function| function.duplicates()).sum();
+    Ok(outcome
+        .noting(format!("{kills} kills; {again} events came again that had been counted"))
+        .asserting(again > 0, || "nothing came again".to_owned()))
 }
 
 /// The function is stopped in the middle of its transaction, past its time and the message's; later it goes on.

@@ -36,8 +36,10 @@ pub(super) async fn invalid_sessions(context: &Context, name: &'static str) -> a
     let recovery = stage.recovered().await?;
     let lost = rounds as usize * 3;
     let outcome = stage.settle(Some(recovery)).await?;
-    let gaps = outcome.gaps;
-    Ok(outcome.asserting(gaps == lost, || format!("{lost} sessions were lost, and {gaps} gaps recorded")))
+    let (gaps, identifies, shards) = (outcome.gaps, outcome.identifies, u64::from(context.scale.shards));
+    Ok(outcome
+        .asserting(gaps == lost, || format!("{lost} sessions were lost, and {gaps} gaps recorded"))
+        .asserting(identifies == shards + lost as u64, || format!("{identifies} IDENTIFYs for {lost} lost sessions")))
 }
 
 /// Every connection is closed, over and over: by opcode, by close code, without a word, and while nobody is let in.
@@ -98,6 +100,10 @@ pub(super) async fn fatal_4004(context: &Context, name: &'static str) -> anyhow:
         }
     }
     stage.hold(stage.span(60, 4)).await;
+    // Whoever keeps it running starts it anew, which mends nothing.
+    stage.runners[0].stop().await?;
+    stage.runners[0].start()?;
+    stage.hold(stage.span(60, 4)).await;
     let after = stage.double.gateway().counts();
     // Somebody mends the token and starts the runners anew.
     for runner in &mut stage.runners {
@@ -151,16 +157,19 @@ pub(super) async fn identify_budget(context: &Context, name: &'static str) -> an
     let before = stage.double.gateway().identify_windows();
     eventually("the next window", stage.scale.patience + window, || async {
         let next = stage.double.gateway().identify_windows().len() > before.len();
-        Ok((next && stage.connected() >= stage.scale.shards as usize).then_some(()))
+        Ok(next.then_some(()))
     })
     .await?;
     let recovery = stage.recovered().await?;
     let windows = stage.double.gateway().identify_windows();
     let outcome = stage.settle(Some(recovery)).await?;
+    let (identifies, lost) = (outcome.identifies, outcome.gaps as u64);
+    let shards = u64::from(context.scale.shards);
     let shown: Vec<_> = windows.iter().map(|window| format!("{} of {}", window.used, window.granted)).collect();
     Ok(outcome
         .noting(format!("IDENTIFYs in each window: {}", shown.join(", ")))
-        .asserting(windows.iter().all(|window| window.used <= window.granted), || format!("too many: {shown:?}")))
+        .asserting(windows.iter().all(|window| window.used <= window.granted), || format!("too many: {shown:?}"))
+        .asserting(identifies == shards + lost, || format!("{identifies} IDENTIFYs for {lost} lost sessions")))
 }
 
 /// Lets some things happen.

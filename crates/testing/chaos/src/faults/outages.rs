@@ -54,7 +54,8 @@ pub(super) async fn sqs_away(context: &Context, name: &'static str) -> anyhow::R
     // In the same instant: what is sent later has no part in the speed.
     let sent: Vec<_> = records.iter().map(Record::sent).collect();
     let arrived = stage.double.ledger().total() - arrived;
-    stage.recovered().await?;
+    // Receiving and deleting take the emulator longer the more messages a queue holds.
+    stage.recovered_within(stage.scale.patience + stage.scale.outage).await?;
     let recovery = since.elapsed();
 
     let factor = speed(&sent, since, arrived);
@@ -133,7 +134,7 @@ fn order(sent: &[Sent], restored: Timestamp) -> Order {
         queues.entry(&sent.queue).or_default().entry(sent.call).or_default().push(sent);
     }
     let had_waited = |sent: &&&Sent| {
-        let deadline = Duration::from_millis(sent.class.flush_after_millis()) + MARGIN;
+        let deadline = Duration::from_millis(sent.class.flush_after_millis_in_outage()) + MARGIN;
         let millis = i64::try_from(deadline.as_millis()).unwrap_or(i64::MAX);
         !sent.retried && sent.newest.is_some_and(|newest| newest.plus_millis(millis) < restored)
     };
@@ -192,7 +193,7 @@ pub(super) async fn database_away(context: &Context, name: &'static str) -> anyh
     Ok(outcome
         .noting(format!("{failed} invocations failed"))
         .asserting(failed > 0, || "no invocation failed".to_owned())
-        .asserting(befallen[..2].iter().all(|count| *count > 0), || format!("a fault befell nobody: {befallen:?}")))
+        .asserting(befallen.iter().all(|count| *count > 0), || format!("a fault befell nobody: {befallen:?}")))
 }
 
 /// DynamoDB is away for longer than a lease lasts: what is connected goes on, what loses its connection waits.

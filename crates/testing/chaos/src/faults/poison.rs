@@ -6,6 +6,7 @@ use anyhow::{Context as _, ensure};
 use guildhall_devstack::redrive::{Redrive, Report};
 use guildhall_domain::PriorityClass;
 use guildhall_wire::{Envelope, SeqRange};
+use tokio::time::Instant;
 
 use crate::proxy::Mode;
 use crate::report::Outcome;
@@ -51,7 +52,8 @@ pub(super) async fn poison(context: &Context, name: &'static str) -> anyhow::Res
     })
     .await?;
     stage.database(Mode::Pass);
-    stage.double.traffic().stop().await;
+    let back = Instant::now();
+    stage.quiet().await;
     let mut put_back = Report::default();
     // What is given up until the queues are empty; the last round finds nothing more.
     loop {
@@ -74,7 +76,7 @@ pub(super) async fn poison(context: &Context, name: &'static str) -> anyhow::Res
         }
     }
     ensure!(put_back.whole > 2, "nothing good was given up");
-    let recovery = stage.recovered().await?;
-    let outcome = stage.settle(Some(recovery)).await?;
+    stage.recovered().await?;
+    let outcome = stage.settle(Some(back.elapsed())).await?;
     Ok(outcome.noting(format!("{} given up and put back", put_back.whole)))
 }

@@ -35,6 +35,7 @@ impl Stage {
         }
         books.deviations.extend(poison::alone(&self.aws, &self.resources, &self.poison).await?);
         let outcome = Outcome {
+            rate: self.rate(),
             sent: books.sent,
             counted: books.counted,
             missing: books.missing,

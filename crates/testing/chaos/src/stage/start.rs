@@ -1,5 +1,6 @@
 //! Setting the stage.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,6 @@ use guildhall_discord_double::{Config as DoubleConfig, Double, GuildPlan};
 use guildhall_store::MIGRATOR;
 use guildhall_test_kit::TestDatabase;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Expectation, Runner, Stage};
@@ -25,8 +25,6 @@ use crate::wait::eventually;
 const HEARTBEAT: Duration = Duration::from_secs(2);
 /// Guilds for each shard, on average.
 const GUILDS_PER_SHARD: u32 = 3;
-/// Event queues.
-const PARTITIONS: u32 = 2;
 
 /// How a stage is set.
 #[derive(Debug, Clone)]
@@ -117,7 +115,7 @@ impl Stage {
 
         let aws = Aws::connect(&context.services.aws).await;
         let prefix = format!("chaos-{}-{}-{}", setup.name, std::process::id(), context.clock.now().as_millis());
-        let resources = Resources::create(&aws, &prefix, PARTITIONS, setup.visibility_secs).await?;
+        let resources = Resources::create(&aws, &prefix, scale.queues, setup.visibility_secs).await?;
 
         let config = double(context, &setup);
         let common = [
@@ -189,7 +187,7 @@ impl Stage {
             poison,
             stop,
             sources,
-            began: Instant::now(),
+            traffic: Cell::new(None),
             expectation: Expectation { lost_sessions: false, earlier_sessions: 0 },
         })
     }
