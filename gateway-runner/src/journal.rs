@@ -118,7 +118,7 @@ impl Journal {
         let room = Arc::new(Semaphore::new(max_units.saturating_sub(used)));
         let next_id = Arc::new(AtomicI64::new(store.last_id()? + 1));
         let committed = Arc::new(Notify::new());
-        let outages = (0..store.partitions()).map(|_| AtomicBool::new(false)).collect();
+        let outages = (0..store.partitions).map(|_| AtomicBool::new(false)).collect();
         let debt = used.saturating_sub(max_units);
         let thread = writer::start(store, receiver, health_sender, committed.clone(), room.clone(), debt)
             .map_err(OpenError::Thread)?;

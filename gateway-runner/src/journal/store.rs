@@ -73,7 +73,7 @@ fn is_full(error: &rusqlite::Error) -> bool {
 /// The open database.
 pub struct Store {
     connection: Connection,
-    partitions: u32,
+    pub(super) partitions: u32,
     reserve: Reserve,
 }
 
@@ -110,11 +110,6 @@ impl Store {
             }
             other => other,
         }
-    }
-
-    /// How many queues its envelopes go to.
-    pub fn partitions(&self) -> u32 {
-        self.partitions
     }
 
     fn open(folder: &Path, max_bytes: u64, holder: &str, partitions: u32) -> Result<(Self, Found), OpenError> {
