@@ -29,8 +29,8 @@ pub(super) const BENCHMARK: Benchmark = Benchmark {
            divided by its 64 shards, when all was read. Guilds are introduced to the crowded ones with what the runner \
            reads of them and no more: a larger introduction passes through and stays nowhere. Why five times JavaScript is \
            missed was profiled: reading alone, of which decompression is the largest part, was four times as fast; the rest \
-           of the process takes as much again, a fifth of it all in the journal's thread, a quarter in the AWS SDK (calls to \
-           SQS, and to DynamoDB for each new session), a seventh in the kernel for the sockets. serenity is left out: \
+           of the process takes half as much again or more: the journal's thread, the AWS SDK's calls to SQS, and to \
+           DynamoDB for each new session, and the kernel for their sockets. serenity is left out: \
            building it would double what this benchmark compiles.",
     binaries: &["gateway-runner"],
     as_deployed: false,
