@@ -5,6 +5,7 @@
 //!
 //! On Lambda each line says which request it belongs to (`requestId`, and `xrayTraceId` where there is one), in `span`.
 
+use serde_json::error::Category;
 use tracing_subscriber::filter::{LevelFilter, Targets, filter_fn};
 use tracing_subscriber::fmt::layer;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -33,14 +34,42 @@ pub fn init(environment: &Environment) {
     };
 }
 
-/// The error and every cause behind it, on one line, for the place that logs a failure once.
+/// The error and every cause behind it, on one line, for the place that logs a failure once. What JSON held is not
+/// repeated: it may be somebody's secret.
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
+    let mut text = words(error);
     let mut source = error.source();
     while let Some(cause) = source {
         text.push_str(": ");
-        text.push_str(&cause.to_string());
+        text.push_str(&words(cause));
         source = cause.source();
     }
     text
+}
+
+fn words(error: &(dyn std::error::Error + 'static)) -> String {
+    let Some(json) = error.downcast_ref::<serde_json::Error>() else { return error.to_string() };
+    let what = match json.classify() {
+        Category::Io => "cannot be read",
+        Category::Syntax => "is not well formed",
+        Category::Data => "is not what was expected",
+        Category::Eof => "ends too soon",
+    };
+    format!("JSON {what}, at line {} column {}", json.line(), json.column())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the body is no job")]
+    struct NoJob(#[source] serde_json::Error);
+
+    #[test]
+    fn what_json_held_is_not_repeated() {
+        let error = serde_json::from_str::<Vec<u8>>("\n\"a secret\"").unwrap_err();
+        assert!(error.to_string().contains("a secret"), "otherwise this proves nothing");
+        assert_eq!(chain(&NoJob(error)), "the body is no job: JSON is not what was expected, at line 2 column 10");
+    }
 }

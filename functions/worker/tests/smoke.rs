@@ -26,12 +26,16 @@ async fn the_binary_forgets_a_job_whose_time_is_over_and_names_poison() {
     payload["Records"][0]["body"] = json!(job.to_string());
 
     let over = host.invoke(&payload).await.unwrap();
-    payload["Records"][0]["body"] = json!("body-4713");
-    let poison = host.invoke(&payload).await.unwrap();
-
     assert_eq!(over, json!({ "batchItemFailures": [] }));
+
     let message_id = payload["Records"][0]["messageId"].clone();
-    assert_eq!(poison, json!({ "batchItemFailures": [{ "itemIdentifier": message_id }] }));
+    // Neither is one a job, and a parser likes to quote the second.
+    job["expires_at"] = json!("body-4713");
+    for body in ["body-4713".to_owned(), job.to_string()] {
+        payload["Records"][0]["body"] = json!(body);
+        let poison = host.invoke(&payload).await.unwrap();
+        assert_eq!(poison, json!({ "batchItemFailures": [{ "itemIdentifier": message_id }] }));
+    }
 
     let log = std::fs::read_to_string(log).unwrap();
     assert!(log.contains("message cannot be handled") && log.contains("\"_aws\""), "{log}");
