@@ -1,6 +1,6 @@
 //! discord.js, a client library that knows nothing of this project, logs in, calls REST, receives events and resumes.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use guildhall_discord_double::{Config, Double};
 use guildhall_domain::{Clock, Timestamp};
