@@ -27,7 +27,11 @@ const DEVIATIONS: &[(&str, &str, &str)] = &[
         "0",
         "the runner's tasks: the emulator starts no containers (its service and role are deployed)",
     ),
-    ("NatGateways", "0", "address translation and its addresses: the emulator's CloudFormation knows neither (the network is deployed)"),
+    (
+        "NatGateways",
+        "0",
+        "address translation and its addresses: the emulator's CloudFormation knows neither (the network is deployed)",
+    ),
     ("RollupSchedule", "rate(1 minute)", "the schedule of five minutes: snapshots are written every minute"),
 ];
 
