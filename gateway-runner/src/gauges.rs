@@ -9,6 +9,7 @@
 //! of members.
 
 use std::collections::{HashMap, HashSet};
+use std::io::Read as _;
 
 use guildhall_domain::{EventKind, GuildId, Timestamp, UserId};
 use guildhall_wire::{Event, EventBody, GuildGauges};
@@ -117,14 +118,22 @@ impl Gauges {
 
     /// The state handed over, which holds everything up to `upto`; empty when it cannot be read.
     pub fn restore(snapshot: &[u8], upto: u64) -> Self {
-        let guilds = zstd::bulk::decompress(snapshot, MAX_DECODED_BYTES)
-            .ok()
-            .and_then(|json| serde_json::from_slice::<Vec<(GuildId, Guild)>>(&json).ok());
+        let guilds =
+            decompressed(snapshot).ok().and_then(|json| serde_json::from_slice::<Vec<(GuildId, Guild)>>(&json).ok());
         match guilds {
             Some(guilds) => Self { guilds: guilds.into_iter().collect(), upto },
             None => Self::default(),
         }
     }
+}
+
+/// What was compressed, up to the bound. It takes the memory it needs and no more: the bound at once would be most of what a
+/// small task has.
+fn decompressed(snapshot: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut json = Vec::new();
+    let limit = MAX_DECODED_BYTES as u64;
+    zstd::stream::read::Decoder::with_buffer(snapshot)?.take(limit + 1).read_to_end(&mut json)?;
+    if json.len() > MAX_DECODED_BYTES { Err(std::io::ErrorKind::OutOfMemory.into()) } else { Ok(json) }
 }
 
 #[cfg(test)]
@@ -142,6 +151,17 @@ mod tests {
     fn count(kind: EventKind, channel: Option<i64>) -> Event {
         let channel = channel.map(ChannelId::from_db);
         event(EventBody::Count { kind, channel, member: Some(UserId::from_db(5)), target: None })
+    }
+
+    #[test]
+    fn a_snapshot_takes_no_more_memory_than_it_has_in_it() {
+        let mut gauges = Gauges::default();
+        gauges.guilds.insert(GUILD, Guild::default());
+        let snapshot = gauges.snapshot().expect("it is small");
+        let json = decompressed(&snapshot).expect("it is whole");
+        assert!(json.capacity() < 4_096, "{} bytes for {}", json.capacity(), json.len());
+        let bomb = zstd::bulk::compress(&vec![b' '; MAX_DECODED_BYTES + 1], 1).expect("compresses");
+        assert!(decompressed(&bomb).is_err(), "more than any runner hands over");
     }
 
     #[test]

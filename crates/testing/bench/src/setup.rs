@@ -11,7 +11,7 @@ const BINARIES: &str = "GUILDHALL_BENCH_BINARIES";
 const DEPLOYED: &str = "GUILDHALL_BENCH_DEPLOYED";
 /// Where PostgreSQL's programs lie.
 const POSTGRES_BIN: &str = "GUILDHALL_BENCH_POSTGRES_BIN";
-/// Where the peers' packages are listed; without it, in this crate, which is where its tests run.
+/// Where the peers' packages are listed; without it, in this crate.
 const PEERS: &str = "GUILDHALL_BENCH_PEERS";
 
 /// The surroundings of a run.
@@ -90,7 +90,9 @@ impl Setup {
     /// # Errors
     /// When they are not.
     pub fn peers(&self, set: &str) -> Result<PathBuf> {
-        let folder = Path::new(self.environment.optional(PEERS).unwrap_or("peers")).join(set);
+        // Tests run in this crate's folder, or in that of one within it.
+        let here = if Path::new("peers").is_dir() { "peers" } else { "../peers" };
+        let folder = Path::new(self.environment.optional(PEERS).unwrap_or(here)).join(set);
         let installed = folder.join("node_modules").is_dir();
         ensure!(installed, "the packages in {} are not installed: run `cargo xtask bench`", folder.display());
         folder.canonicalize().context("the peers' folder cannot be reached")

@@ -112,9 +112,9 @@ impl Function {
     /// How many events it found counted before, as it says itself.
     pub fn duplicates(&self) -> u64 {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-        log.lines()
-            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()?["events_duplicate_total"].as_u64())
-            .sum()
+        let lines = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+        lines.filter_map(|line| line["events_duplicate_total"].as_f64()).map(|count| count as u64).sum()
     }
 
     /// How many messages were handed over once more after they had been handled.

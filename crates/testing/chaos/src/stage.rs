@@ -54,7 +54,7 @@ pub struct Stage {
     /// The functions, one for each event queue.
     pub functions: Vec<Arc<Function>>,
     setup: Setup,
-    folder: TempDir,
+    folder: Arc<TempDir>,
     poison: Vec<String>,
     stop: CancellationToken,
     sources: JoinSet<()>,
@@ -151,6 +151,11 @@ impl Stage {
     /// The functions' proxies in front of the database, all at once.
     pub fn database(&self, mode: Mode) {
         self.databases.iter().for_each(|proxy| proxy.set(mode));
+    }
+
+    /// Keeps the stage's files, the logs among them, for as long as this is kept.
+    pub fn files(&self) -> Arc<TempDir> {
+        Arc::clone(&self.folder)
     }
 
     /// The folder of the stage's files.

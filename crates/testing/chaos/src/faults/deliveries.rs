@@ -36,7 +36,7 @@ async fn treated(context: &Context, name: &'static str, delivering: Delivering) 
     stage.hold(stage.span(120, 4)).await;
     stage.functions.iter().for_each(|function| function.deliver(Delivering::Straight));
     let recovery = stage.recovered().await?;
-    let functions = stage.functions.clone();
+    let (functions, _logs) = (stage.functions.clone(), stage.files());
     let outcome = stage.settle(Some(recovery)).await?;
     let delivered: u64 = functions.iter().map(|function| function.delivered()).sum();
     let sum = |count: fn(&Function) -> u64| functions.iter().map(|function| count(function)).sum::<u64>();
@@ -68,7 +68,7 @@ pub(super) async fn killed_after_commit(context: &Context, name: &'static str) -
         proxy.reset();
     }
     let recovery = stage.recovered().await?;
-    let functions = stage.functions.clone();
+    let (functions, _logs) = (stage.functions.clone(), stage.files());
     let outcome = stage.settle(Some(recovery)).await?;
     let again: u64 = functions.iter().map(|function| function.duplicates()).sum();
     Ok(outcome
@@ -107,7 +107,7 @@ pub(super) async fn ingest_timeout(context: &Context, name: &'static str) -> any
         signal(process.id(), Signal::CONT)?;
     }
     let recovery = stage.recovered().await?;
-    let functions = stage.functions.clone();
+    let (functions, _logs) = (stage.functions.clone(), stage.files());
     let outcome = stage.settle(Some(recovery)).await?;
     drop(frozen);
     let given_up: Vec<_> = functions.iter().map(|function| function.replaced()).collect();

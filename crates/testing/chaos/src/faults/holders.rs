@@ -157,7 +157,15 @@ pub(super) async fn disk_full(context: &Context, name: &'static str) -> anyhow::
     fill(&filler).await?;
     metric(&mut stage, 0, "journal_failures_total", |failures| failures > 0.0).await?;
     stage.hold(stage.span(60, 3)).await;
-    let (status, readiness) = stage.runners[0].process()?.get("/readyz").await?;
+    // What it has of the disk already may last for some transactions more.
+    let deadline = Instant::now() + stage.scale.patience;
+    let (status, readiness) = loop {
+        let (status, readiness) = stage.runners[0].process()?.get("/readyz").await?;
+        if status == 503 || Instant::now() > deadline {
+            break (status, readiness);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
     std::fs::remove_file(&filler).context("the filler is gone")?;
     stage.sqs(Mode::Pass);
     let recovery = stage.recovered().await?;

@@ -19,6 +19,9 @@ pub(super) async fn poison(context: &Context, name: &'static str) -> anyhow::Res
     let setup = Setup { visibility_secs: 1, poison: 0, ..Setup::new(name, context) };
     let mut stage = Stage::set(context, setup).await?;
     stage.traffic();
+    // Every session is known to the database before one is claimed for another class map.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small and positive")]
+    stage.happened((stage.scale.events_per_second * 3.0) as u64).await?;
     stage.recovered().await?;
     // Readable and acceptable by itself, and refused by the database: a session keeps the class map it began with. Only
     // halves of the batch tell which envelope it is.

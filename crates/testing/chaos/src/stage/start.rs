@@ -23,6 +23,8 @@ use crate::wait::eventually;
 
 /// How often a client tells the double what it has read, which ends every scene: sooner than Discord asks for.
 const HEARTBEAT: Duration = Duration::from_secs(2);
+/// How long messages are gathered for an invocation: some stages hide what is handled for a second only.
+const GATHERING: Duration = Duration::from_millis(300);
 /// Guilds for each shard, on average.
 const GUILDS_PER_SHARD: u32 = 3;
 
@@ -169,7 +171,8 @@ impl Stage {
             let (binary, seed) = (context.binaries.ingest.clone(), scale.seed.wrapping_add(number));
             let log = folder.path().join(format!("function-{number}.log"));
             let function = Arc::new(Function::new(binary, environment, setup.function_timeout, log, seed));
-            sources.spawn(feed(EventSource::new(&queue.url), aws.clone(), stop.clone(), Arc::clone(&function)));
+            let source = EventSource { window: GATHERING, ..EventSource::new(&queue.url) };
+            sources.spawn(feed(source, aws.clone(), stop.clone(), Arc::clone(&function)));
             functions.push(function);
         }
         let poison = poison::put(&aws, &resources, setup.poison).await?;
@@ -183,7 +186,7 @@ impl Stage {
             runners,
             functions,
             setup,
-            folder,
+            folder: Arc::new(folder),
             poison,
             stop,
             sources,
