@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use guildhall_chaos::engine;
 use guildhall_chaos::report::{HEAD, Row};
-use guildhall_chaos::scale::{Binaries, Context, FAKETIME, LONGEST_OUTAGE, Scale, Services};
+use guildhall_chaos::scale::{Attic, Binaries, Context, FAKETIME, LONGEST_OUTAGE, Scale, Services};
 use guildhall_runtime::{Environment, system_clock, telemetry};
 use guildhall_test_kit::services;
 
@@ -53,6 +53,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         },
         binaries: Binaries::beside(&std::env::current_exe()?)?,
         clock: system_clock(),
+        attic: Attic::default(),
         faketime: environment.optional(FAKETIME).map(Into::into),
     };
     println!(

@@ -1,9 +1,12 @@
 //! How large a run is: the full one of the command, the short one.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use guildhall_domain::Clock;
+use guildhall_test_kit::TestDatabase;
 
 /// The longest outage of a full run, which every other duration is scaled with.
 pub const LONGEST_OUTAGE: Duration = Duration::from_secs(600);
@@ -58,7 +61,8 @@ impl Scale {
     pub const fn short(seed: u64) -> Self {
         Self {
             seed,
-            outage: Duration::from_secs(6),
+            // Long enough for envelopes to wait past the deadlines of an outage, so that their order can be judged.
+            outage: Duration::from_secs(10),
             events_per_second: 150.0,
             kills: 6,
             shards: 8,
@@ -97,6 +101,24 @@ pub struct Binaries {
     pub ingest: PathBuf,
 }
 
+/// The databases of the stages, which stay until the run ends. Dropping one makes PostgreSQL wait for every backend of the
+/// server, and other stages' may be in the middle of a COPY whose client stands still.
+#[derive(Clone, Default)]
+pub struct Attic(Arc<Mutex<Vec<Arc<TestDatabase>>>>);
+
+impl Attic {
+    /// Keeps a database until the run ends.
+    pub fn keep(&self, database: &Arc<TestDatabase>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(database));
+    }
+}
+
+impl fmt::Debug for Attic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Attic")
+    }
+}
+
 /// What every fault is given.
 #[derive(Debug, Clone)]
 pub struct Context {
@@ -110,4 +132,6 @@ pub struct Context {
     pub clock: Clock,
     /// `libfaketimeMT.so.1`, where it is installed.
     pub faketime: Option<PathBuf>,
+    /// Where databases go that are done with.
+    pub attic: Attic,
 }

@@ -42,7 +42,7 @@ pub struct Stage {
     /// Discord.
     pub double: Double,
     /// The database.
-    pub database: TestDatabase,
+    pub database: Arc<TestDatabase>,
     /// The database as each function reaches it.
     pub databases: Vec<Proxy>,
     /// Clients of the emulator, past all proxies.

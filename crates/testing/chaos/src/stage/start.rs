@@ -112,7 +112,8 @@ impl Stage {
     pub async fn dark(context: &Context, setup: Setup) -> anyhow::Result<Self> {
         let scale = context.scale.clone();
         let folder = tempfile::tempdir().context("no folder for the stage")?;
-        let database = TestDatabase::on(&context.services.postgres, &MIGRATOR).await;
+        let database = Arc::new(TestDatabase::on(&context.services.postgres, &MIGRATOR).await);
+        context.attic.keep(&database);
         let (database_url, upstream) = through(database.url())?;
 
         let aws = Aws::connect(&context.services.aws).await;
