@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
-use tokio::process::Command;
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::Instant;
 
@@ -77,7 +76,7 @@ impl Binaries {
     /// # Errors
     /// When they were not built.
     pub fn beside(this: &Path) -> anyhow::Result<Self> {
-        let folder = folder_of(this)?;
+        let folder = this.parent().context("a program without a folder")?;
         let found = |name: &str| -> anyhow::Result<PathBuf> {
             let path = folder.join(name);
             ensure!(path.is_file(), "{} was not built: start this with `cargo xtask chaos`", path.display());
@@ -85,32 +84,4 @@ impl Binaries {
         };
         Ok(Self { runner: found("gateway-runner")?, ingest: found("stats-ingest")? })
     }
-
-    /// The same, built anew where their sources changed.
-    ///
-    /// # Errors
-    /// When they cannot be built.
-    pub async fn built_beside(this: &Path, cargo: &str) -> anyhow::Result<Self> {
-        let folder = folder_of(this)?;
-        let profile = match folder.file_name().and_then(|name| name.to_str()) {
-            Some("debug") => "dev",
-            Some(profile) => profile,
-            None => bail!("{} is no build folder", folder.display()),
-        };
-        let built = Command::new(cargo)
-            // The workspace's features, whichever packages are wanted: others would build every dependency a second time.
-            .args(["build", "--quiet", "--locked", "--workspace", "--profile", profile])
-            .args(["--bin", "gateway-runner", "--bin", "stats-ingest"])
-            .status()
-            .await
-            .context("could not start cargo")?;
-        ensure!(built.success(), "the programs under test could not be built");
-        Self::beside(this)
-    }
-}
-
-/// Where a program, or a test, was built.
-fn folder_of(this: &Path) -> anyhow::Result<&Path> {
-    let folder = this.parent().context("a program without a folder")?;
-    if folder.ends_with("deps") { folder.parent().context("a build folder without a parent") } else { Ok(folder) }
 }

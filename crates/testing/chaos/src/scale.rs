@@ -57,7 +57,7 @@ impl Scale {
         }
     }
 
-    /// As the tests run it.
+    /// As `--short` runs it.
     pub const fn short(seed: u64) -> Self {
         Self {
             seed,
