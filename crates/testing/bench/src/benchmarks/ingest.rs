@@ -20,14 +20,15 @@ pub(super) const BENCHMARK: Benchmark = Benchmark {
     name: "ingest",
     what: "Storing events in transactions of 10,000, on a server that waits for its disk.",
     note: "The events are the recording's, in its envelopes; each contestant has a database of its own with the \
-           project's schema and indexes, whose raw events are emptied between rounds. `guildhall` deduplicates, stores raw \
-           events, derives voice and adds to five counters. `raw rows alone` is its COPY without the rest; the limit is psql's \
-           `\\copy` of the same rows in PostgreSQL's binary format. VALUES is 1,000 rows a statement, ten of them a \
-           transaction; Prisma is `createMany` in its engine-less client, of which each call is a transaction: 1,000 rows, \
-           which is what it does best with. CPU time is that of the client and of the server's processes for its database. \
-           Half of COPY's rate is out of reach for counters that are exact at each commit: beside its own row an event changes, as \
-           the difference between the two rates implies, about two rows of counters. A copied row takes the server 3 µs of CPU, an upserted one 7, an \
-           updated one at least 4.5: 3 ÷ (3 + 2 × 4.5) is a quarter.",
+           project's schema and indexes, whose raw events are emptied between rounds. `guildhall` deduplicates, \
+           stores raw events, derives voice and adds to five counters. `raw rows alone` is its COPY without the \
+           rest; the limit is psql's `\\copy` of the same rows in PostgreSQL's binary format. VALUES is 1,000 rows \
+           a statement, ten of them a transaction; Prisma is `createMany` in its engine-less client, of which each \
+           call is a transaction: 1,000 rows, which is what it does best with. CPU time is that of the client and \
+           of the server's processes for its database. Why half of COPY's rate is missed is not fully known: an \
+           earlier profile gave 3 µs of CPU for a copied row, 7 for an upserted \
+           one and 4.5 at least for an updated one. With two rows of counters for an event that would allow a \
+           quarter; what ours takes beyond that has not been profiled.",
     binaries: &[],
     as_deployed: false,
     figures,
